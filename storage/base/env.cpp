@@ -1,6 +1,20 @@
 #include "storage/base/env.hpp"
 
+#include <algorithm>
+
 namespace troupe {
+
+expected<void> file::write_zeros(std::uint64_t begin, std::uint64_t end) {
+  constexpr std::uint64_t piece_bytes = 256 * 1024;
+  byte_vector zeros(std::min(piece_bytes, end > begin ? end - begin : 0));
+  while (begin < end) {
+    auto count = std::min<std::uint64_t>(zeros.size(), end - begin);
+    if (auto written = write_at(begin, byte_view{zeros}.first(count)); !written)
+      return written;
+    begin += count;
+  }
+  return {};
+}
 
 expected<byte_vector> env::read_file(const std::string& path, std::uint64_t bytes_max) {
   auto f = open(path, open_mode::read_only);
