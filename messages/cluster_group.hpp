@@ -1,0 +1,99 @@
+#pragma once
+
+#include "messages/cluster_config.hpp"
+#include "messages/error.hpp"
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+// What nodes, clients and operators ask of the cluster group's leader. Every node accepts these
+// and passes them on to the leader that it knows.
+
+namespace troupe {
+
+/// A node process has started: its address, and its drives as it found them. Committed before the
+/// node acts. -> cluster_done
+struct register_node {
+  node_id node;
+  incarnation process;
+  std::string address;
+  std::vector<drive_record> drives;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, register_node& x) {
+  return f(x.node, x.process, x.address, x.drives);
+}
+
+/// Once a second from every node (hazards F6). Not replicated. -> node_lease_granted
+struct renew_node_lease {
+  node_id node;
+  incarnation process;
+  std::vector<drive_report> drives;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, renew_node_lease& x) {
+  return f(x.node, x.process, x.drives);
+}
+
+/// A new client id, never given twice. -> client_admitted
+struct admit_client {
+  std::string purpose; ///< "mount /mnt/troupe", "put": for people.
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, admit_client& x) {
+  return f(x.purpose);
+}
+
+/// A drive changed its state. -> cluster_done
+struct set_drive_state {
+  drive_uuid drive;
+  drive_state state = drive_state::unknown;
+  incarnation mount;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, set_drive_state& x) {
+  return f(x.drive, x.state, x.mount);
+}
+
+using cluster_request =
+  std::variant<register_node, renew_node_lease, admit_client, set_drive_state>;
+
+struct cluster_done {
+  config_version version; ///< The version that holds the change.
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, cluster_done& x) {
+  return f(x.version);
+}
+/// The lease counts from when the renewal was *sent*.
+struct node_lease_granted {
+  std::uint32_t lease_ms = 0;
+  config_version version;
+  std::vector<drive_report> drives; ///< Last reports of all drives: where there is room.
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, node_lease_granted& x) {
+  return f(x.lease_ms, x.version, x.drives);
+}
+struct client_admitted {
+  client_id client;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, client_admitted& x) {
+  return f(x.client);
+}
+
+using cluster_result = std::variant<cluster_done, node_lease_granted, client_admitted>;
+
+struct cluster_response {
+  std::variant<cluster_result, error> outcome;
+  replica_id leader; ///< With errc::not_leader: whom to ask, if known.
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, cluster_response& x) {
+  return f(x.outcome, x.leader);
+}
+
+} // namespace troupe
