@@ -1,0 +1,166 @@
+#include "cluster/cluster_group_state.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace troupe;
+
+namespace {
+
+constexpr boot_time at(std::uint64_t seconds) {
+  return boot_time{seconds * 1'000'000'000};
+}
+
+cluster_config two_nodes() {
+  cluster_config c;
+  c.cluster.bytes[0] = 7;
+  c.name = "test";
+  c.version = config_version{1};
+  c.default_level = "+2d:1n";
+  c.levels_in_use = {"+2d:1n"};
+  for (std::uint32_t n = 1; n <= 2; ++n) {
+    c.nodes[node_id{n}] = {node_id{n}, "127.0.0.1:" + std::to_string(7000 + n), node_state::up,
+                           incarnation{1}};
+    drive_record d;
+    d.id.bytes[0] = static_cast<std::uint8_t>(n);
+    d.node = node_id{n};
+    d.bay = drive_bay{1};
+    d.state = drive_state::healthy;
+    c.drives[d.id] = d;
+    c.groups[group_id{0}].replicas.push_back({replica_id{n}, d.id, d.node});
+  }
+  c.groups[group_id{0}].preferred_leader = replica_id{1};
+  c.slots = {{slot_id{0}, 4096, group_id{1}}};
+  return c;
+}
+
+cluster_group_state leader_at(boot_time now) {
+  auto config = two_nodes();
+  cluster_group_state state{encode_cluster_config(config), config};
+  cluster_group_effects out;
+  state.role_changed(true, replica_id{1}, now, out);
+  return state;
+}
+
+/// Commits what is in flight, as consensus would; gives the replies.
+std::vector<reply_cluster> commit(cluster_group_state& state, cluster_group_effects& out) {
+  std::vector<reply_cluster> replies;
+  for (bool again = true; again;) {
+    again = false;
+    auto effects = std::exchange(out, {});
+    for (auto& e : effects) {
+      if (auto* p = std::get_if<propose_rows>(&e)) {
+        state.applied(p->rows, out);
+        state.proposal_finished(true, out);
+        again = true;
+      } else if (auto* r = std::get_if<reply_cluster>(&e)) {
+        replies.push_back(*r);
+      }
+    }
+    again = again || !out.empty();
+  }
+  return replies;
+}
+
+} // namespace
+
+TEST_CASE("cluster_config: what is encoded is decoded, and differences are single rows",
+          "[unit][cluster_config]") {
+  auto config = two_nodes();
+  auto rows = encode_cluster_config(config);
+  auto back = decode_cluster_config(rows);
+  REQUIRE(back);
+  CHECK(encode_cluster_config(*back) == rows);
+  CHECK(back->groups.at(group_id{0}).replicas.size() == 2);
+  config.nodes[node_id{2}].state = node_state::down;
+  CHECK(difference(rows, encode_cluster_config(config)).size() == 1);
+  CHECK(difference(rows, {}).size() == rows.size());
+}
+
+TEST_CASE("cluster_config: damaged and newer rows are refused", "[unit][cluster_config]") {
+  auto rows = encode_cluster_config(two_nodes());
+  for (auto& [key, value] : rows) {
+    auto damaged = rows;
+    damaged[key].pop_back();
+    CHECK(decode_cluster_config(damaged).error().code == errc::corrupt);
+    damaged[key] = std::string(1, '\x02');
+    CHECK(decode_cluster_config(damaged).error().code == errc::wrong_version);
+  }
+}
+
+TEST_CASE("cluster_group: client ids are given once, and only when committed",
+          "[unit][cluster_group]") {
+  auto state = leader_at(at(0));
+  cluster_group_effects out;
+  state.request(1, admit_client{"a"}, at(1), out);
+  state.request(2, admit_client{"b"}, at(1), out); // waits for the entry in flight
+  REQUIRE(out.size() == 1);
+  auto replies = commit(state, out);
+  REQUIRE(replies.size() == 2);
+  auto id = [](const reply_cluster& r) {
+    return std::get<client_admitted>(std::get<cluster_result>(r.response.outcome)).client;
+  };
+  CHECK(id(replies[0]) == client_id{1});
+  CHECK(id(replies[1]) == client_id{2});
+  CHECK(state.config().version == config_version{3});
+}
+
+TEST_CASE("cluster_group: losing leadership in flight answers may have happened",
+          "[unit][cluster_group]") {
+  auto state = leader_at(at(0));
+  cluster_group_effects out;
+  state.request(1, admit_client{"a"}, at(1), out);
+  state.request(2, admit_client{"b"}, at(1), out);
+  out.clear();
+  state.role_changed(false, replica_id{2}, at(2), out);
+  state.proposal_finished(false, out);
+  REQUIRE(out.size() == 2);
+  auto code = [&](std::size_t i) {
+    return std::get<error>(std::get<reply_cluster>(out[i]).response.outcome).code;
+  };
+  CHECK(code(0) == errc::not_leader);
+  CHECK(code(1) == errc::may_have_happened);
+  CHECK(state.config().clients_given == 0);
+}
+
+TEST_CASE("cluster_group: a silent node is called down and must register again",
+          "[unit][cluster_group]") {
+  auto state = leader_at(at(0));
+  cluster_group_effects out;
+  for (std::uint64_t s = 1; s <= 10; ++s) {
+    state.request(s, renew_node_lease{node_id{1}, incarnation{1}, {}}, at(s), out);
+    state.tick(at(s), out);
+  }
+  commit(state, out);
+  CHECK(state.config().nodes.at(node_id{2}).state == node_state::down);
+  CHECK(state.config().nodes.at(node_id{1}).state == node_state::up);
+  state.request(20, renew_node_lease{node_id{2}, incarnation{1}, {}}, at(11), out);
+  auto refused = commit(state, out);
+  CHECK(std::get<error>(refused.at(0).response.outcome).code == errc::stale);
+  state.request(21, register_node{node_id{2}, incarnation{2}, "127.0.0.1:7102", {}}, at(12), out);
+  commit(state, out);
+  CHECK(state.config().nodes.at(node_id{2}).state == node_state::up);
+  CHECK(state.config().nodes.at(node_id{2}).address == "127.0.0.1:7102");
+}
+
+TEST_CASE("cluster_group: a refused request leaves no trace in the entry",
+          "[unit][cluster_group]") {
+  auto state = leader_at(at(0));
+  cluster_group_effects out;
+  drive_record foreign;
+  foreign.id.bytes[0] = 99;
+  state.request(1, register_node{node_id{1}, incarnation{5}, "elsewhere:1", {foreign}}, at(1), out);
+  auto replies = commit(state, out);
+  CHECK(std::get<error>(replies.at(0).response.outcome).code == errc::wrong_cluster);
+  CHECK(state.config().nodes.at(node_id{1}).address == "127.0.0.1:7001");
+  CHECK(state.config().nodes.at(node_id{1}).process == incarnation{1});
+}
+
+TEST_CASE("cluster_group: an older process of a node cannot register", "[unit][cluster_group]") {
+  auto state = leader_at(at(0));
+  cluster_group_effects out;
+  state.request(1, register_node{node_id{1}, incarnation{9}, "a:1", {}}, at(1), out);
+  commit(state, out);
+  state.request(2, register_node{node_id{1}, incarnation{8}, "b:1", {}}, at(1), out);
+  auto replies = commit(state, out);
+  CHECK(std::get<error>(replies.at(0).response.outcome).code == errc::stale);
+}
