@@ -41,12 +41,19 @@ std::string row(Fill fill) {
   return std::string{as_text(bytes)};
 }
 
+protection_level read_level(byte_reader& in) {
+  auto number = in.get<std::uint8_t>();
+  if (!is_protection_level(number))
+    in.fail();
+  return static_cast<protection_level>(number);
+}
+
 void read_cluster(byte_reader& in, cluster_config& config) {
   read_uuid(in, config.cluster);
   config.name = in.get_text();
-  config.default_level = in.get_text();
+  config.default_level = read_level(in);
   for (auto n = in.get<std::uint32_t>(); n > 0 && in.ok(); --n)
-    config.levels_in_use.push_back(in.get_text());
+    config.levels_in_use.push_back(read_level(in));
 }
 
 void read_drive(byte_reader& in, const std::string& key, cluster_config& config) {
@@ -93,8 +100,8 @@ void read_node(byte_reader& in, const std::string& key, cluster_config& config) 
 void read_slots(byte_reader& in, cluster_config& config) {
   for (auto n = in.get<std::uint32_t>(); n > 0 && in.ok(); --n) {
     auto& r = config.slots.emplace_back();
-    r.first = slot_id{in.get<std::uint16_t>()};
-    r.count = in.get<std::uint16_t>();
+    r.first = in.get<std::uint16_t>();
+    r.end = in.get<std::uint16_t>();
     r.group = group_id{in.get<std::uint32_t>()};
   }
 }
@@ -111,10 +118,11 @@ void read_version(byte_reader& in, cluster_config& config) {
 cluster_rows encode_cluster_config(const cluster_config& config) {
   cluster_rows rows;
   rows["c"] = row([&](byte_writer& out) {
-    out.put_raw(view_of(config.cluster)).put_text(config.name).put_text(config.default_level);
+    out.put_raw(view_of(config.cluster)).put_text(config.name);
+    out.put(static_cast<std::uint8_t>(config.default_level));
     out.put(static_cast<std::uint32_t>(config.levels_in_use.size()));
     for (const auto& level : config.levels_in_use)
-      out.put_text(level);
+      out.put(static_cast<std::uint8_t>(level));
   });
   for (const auto& [id, d] : config.drives)
     rows[key_of(id)] = row([&](byte_writer& out) {
@@ -134,7 +142,7 @@ cluster_rows encode_cluster_config(const cluster_config& config) {
   rows["s"] = row([&](byte_writer& out) {
     out.put(static_cast<std::uint32_t>(config.slots.size()));
     for (const auto& r : config.slots)
-      out.put(r.first.value).put(r.count).put(r.group.value);
+      out.put(r.first).put(r.end).put(r.group.value);
   });
   rows["v"] = row([&](byte_writer& out) {
     out.put(config.version.value).put(config.epoch.value);

@@ -16,11 +16,11 @@ const char* to_string(node_state state) {
 
 const group_record* group_of(const cluster_config& config, slot_id slot) {
   auto it = std::upper_bound(config.slots.begin(), config.slots.end(), slot,
-                             [](slot_id s, const slot_range& r) { return s < r.first; });
+                             [](slot_id s, const slot_range& r) { return s.value < r.first; });
   if (it == config.slots.begin())
     return nullptr;
   --it;
-  if (slot.value - it->first.value >= it->count)
+  if (slot.value >= it->end)
     return nullptr;
   auto group = config.groups.find(it->group);
   return group == config.groups.end() ? nullptr : &group->second;

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "messages/cluster_view.hpp"
 #include "messages/drive.hpp"
 #include "messages/ids.hpp"
+#include "messages/protection_level.hpp"
 #include "messages/units.hpp"
 
 #include <map>
@@ -67,17 +69,6 @@ typename Inspector::result_type inspect(Inspector& f, group_record& x) {
   return f(x.id, x.replicas, x.preferred_leader);
 }
 
-/// Slots [first, first + count) belong to `group`.
-struct slot_range {
-  slot_id first;
-  std::uint16_t count = 0;
-  group_id group;
-};
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, slot_range& x) {
-  return f(x.first, x.count, x.group);
-}
-
 /// Everything that the cluster group decides, decoded: small, and the same on all who have the
 /// same version.
 struct cluster_config {
@@ -88,11 +79,11 @@ struct cluster_config {
   std::map<node_id, node_record> nodes;
   std::map<drive_uuid, drive_record> drives;
   std::map<group_id, group_record> groups;
-  std::vector<slot_range> slots;          ///< Ascending, without gaps, all 4096.
-  std::string default_level;              ///< "+2d:1n"
-  std::vector<std::string> levels_in_use; ///< Replica counts follow all of them.
-  std::uint64_t clients_given = 0;        ///< The highest client id given out.
-  std::uint64_t replicas_given = 0;       ///< The highest replica id given out.
+  std::vector<slot_range> slots; ///< Ascending, without gaps, all 4096.
+  protection_level default_level = suggested_level;
+  std::vector<protection_level> levels_in_use; ///< Replica counts follow all of them.
+  std::uint64_t clients_given = 0;             ///< The highest client id given out.
+  std::uint64_t replicas_given = 0;            ///< The highest replica id given out.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, cluster_config& x) {

@@ -15,8 +15,7 @@ cluster_config two_nodes() {
   c.cluster.bytes[0] = 7;
   c.name = "test";
   c.version = config_version{1};
-  c.default_level = "+2d:1n";
-  c.levels_in_use = {"+2d:1n"};
+  c.levels_in_use = {protection_level::plus_2d_1n};
   for (std::uint32_t n = 1; n <= 2; ++n) {
     c.nodes[node_id{n}] = {node_id{n}, "127.0.0.1:" + std::to_string(7000 + n), node_state::up,
                            incarnation{1}};
@@ -29,7 +28,7 @@ cluster_config two_nodes() {
     c.groups[group_id{0}].replicas.push_back({replica_id{n}, d.id, d.node});
   }
   c.groups[group_id{0}].preferred_leader = replica_id{1};
-  c.slots = {{slot_id{0}, 4096, group_id{1}}};
+  c.slots = {{0, 4096, group_id{1}}};
   return c;
 }
 
