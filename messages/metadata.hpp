@@ -144,10 +144,11 @@ struct op_create {
   lin directory;
   std::string name;
   new_inode inode;
+  bool want_lease = false; ///< The caller will write at once: saves him a round trip.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, op_create& x) {
-  return f(x.directory, x.name, x.inode);
+  return f(x.directory, x.name, x.inode, x.want_lease);
 }
 /// First step of mkdir in another slot: an inode that no entry names yet, in state "unlinked", so
 /// that `fsck` can name it if the second step never comes. -> entry_found
@@ -328,18 +329,20 @@ struct op_commit_write {
   std::optional<byte_vector> inline_data;   ///< The whole content; only if the size is <= 8 KiB.
   std::optional<std::uint64_t> truncate_to; ///< Drops what lies beyond, before anything else.
   std::uint64_t size_at_least = 0;          ///< The size grows to this if it is smaller.
-  std::optional<wall_time> modify_time;
+  std::optional<wall_time> modify_time;     ///< Absent: the leader's time.
+  bool release_lease = false;               ///< When this is committed, the lease is given back.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, op_commit_write& x) {
   return f(x.id, x.lease, x.stripes, x.extents, x.inline_data, x.truncate_to, x.size_at_least,
-           x.modify_time);
+           x.modify_time, x.release_lease);
 }
 
 // -- sessions and leases (the slot is that of the LIN; a client is registered per group) --------
 
 /// The first thing a client says to a group: one replicated "is here" record (hazards F14).
-/// Refused for an incarnation that the group has expired. -> client_registered
+/// Refused for an incarnation that the group has expired. Repeating it is harmless, so it carries
+/// sequence 0. -> client_registered
 struct op_register_client {
   slot_id slot; ///< Any slot of the group.
 };
@@ -392,14 +395,24 @@ struct done {
     return f();
   }
 };
+/// A write lease that came with another answer.
+struct granted_lease {
+  lease_id lease;
+  std::uint32_t lease_ms = 0;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, granted_lease& x) {
+  return f(x.lease, x.lease_ms);
+}
 struct entry_found {
   lin child;
   file_kind kind = file_kind::none;
   std::optional<inode_attributes> attributes; ///< Absent if the inode is in another partition.
+  std::optional<granted_lease> lease;         ///< With op_create::want_lease, if the leader could.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, entry_found& x) {
-  return f(x.child, x.kind, x.attributes);
+  return f(x.child, x.kind, x.attributes, x.lease);
 }
 struct directory_entry {
   std::string name;

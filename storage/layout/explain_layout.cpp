@@ -13,7 +13,7 @@ std::string difference_text(const layout_difference& x) {
          + stripe(x.printed_data_units) + ", its rule gives " + stripe(x.rule_data_units);
 }
 
-std::string source_text(const stripe_layout& x) {
+std::string source_text(const layout_choice& x) {
   auto nodes = std::to_string(x.table_nodes) + (x.table_nodes == 1 ? " node" : " nodes");
   switch (x.source) {
   case layout_source::printed_cell: return "the published table's cell for " + nodes;
@@ -27,7 +27,7 @@ std::string source_text(const stripe_layout& x) {
 
 } // namespace
 
-std::string layout_column(const stripe_layout& x) {
+std::string layout_column(const layout_choice& x) {
   if (x.full_data_units == 1)
     return std::to_string(1 + x.parity_units) + "x";
   auto full = x.notation();
@@ -35,7 +35,7 @@ std::string layout_column(const stripe_layout& x) {
   return to_string(full);
 }
 
-std::string explain_layout(const stripe_layout& x) {
+std::string explain_layout(const layout_choice& x) {
   std::string out = to_string(x.level) + " survives the loss of " + tolerance_text(x.level) + ".\n";
   if (x.attained)
     out += "A full stripe is " + layout_column(x) + ", overhead "

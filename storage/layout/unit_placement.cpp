@@ -75,7 +75,7 @@ std::vector<pool_node> pool_of(std::span<const drive_candidate> candidates,
   return out;
 }
 
-expected<std::vector<std::size_t>> place_units(const stripe_layout& layout,
+expected<std::vector<std::size_t>> place_units(const layout_choice& layout,
                                                std::span<const drive_candidate> candidates,
                                                std::uint64_t seed) {
   std::vector<std::size_t> order; // by drive, so that the caller's order does not matter

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "storage/layout/layout_choice.hpp"
 #include "storage/layout/level_shape.hpp"
-#include "storage/layout/stripe_layout.hpp"
 
 #include <cstdint>
 #include <span>
@@ -29,7 +29,7 @@ std::vector<pool_node> pool_of(std::span<const drive_candidate> candidates,
 ///              stripe to stripe.
 /// @returns indexes into `candidates`, in unit order (data, then parity); errc::no_space if too few
 /// drives have room: lay out again over those that have. Cost: units * candidates.
-expected<std::vector<std::size_t>> place_units(const stripe_layout& layout,
+expected<std::vector<std::size_t>> place_units(const layout_choice& layout,
                                                std::span<const drive_candidate> candidates,
                                                std::uint64_t seed);
 

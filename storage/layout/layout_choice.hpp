@@ -21,7 +21,7 @@ struct pool_node {
 };
 
 /// The layout of one stripe: how many units, and what a placement must keep to.
-struct stripe_layout {
+struct layout_choice {
   protection_level level{};             ///< What was asked for.
   std::uint32_t data_units = 0;         ///< n of this stripe
   std::uint32_t parity_units = 0;       ///< m: parity, or further copies where n is 1
@@ -60,7 +60,7 @@ struct stripe_layout {
 /// @returns errc::invalid_argument for 0 blocks; errc::unavailable with trp::level_needs_more and a
 /// text that says what would work if fewer than two drives are up: nothing is written without a
 /// second copy.
-expected<stripe_layout> choose_layout(std::span<const pool_node> pool, protection_level level,
+expected<layout_choice> choose_layout(std::span<const pool_node> pool, protection_level level,
                                       std::uint32_t blocks,
                                       layout_table_mode mode = layout_table_mode::printed);
 
@@ -68,7 +68,7 @@ expected<stripe_layout> choose_layout(std::span<const pool_node> pool, protectio
 /// one. Gives the layout of a full stripe; `source` none says that files are mirrored instead.
 /// @returns errc::invalid_argument with trp::level_needs_more and a text with what is missing and
 /// which levels would work.
-expected<stripe_layout> check_level(std::span<const pool_node> pool, protection_level level,
+expected<layout_choice> check_level(std::span<const pool_node> pool, protection_level level,
                                     layout_table_mode mode = layout_table_mode::printed);
 
 /// The levels that `check_level` accepts, in the order of `all_protection_levels`.

@@ -1,6 +1,6 @@
 #include "storage/layout/explain_layout.hpp"
+#include "storage/layout/layout_choice.hpp"
 #include "storage/layout/level_shape.hpp"
-#include "storage/layout/stripe_layout.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -30,8 +30,8 @@ std::string full(const std::vector<pool_node>& nodes, protection_level level) {
 
 } // namespace
 
-TEST_CASE("stripe_layout: every cell of the table is what a pool of so many nodes gets",
-          "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: every cell of the table is what a pool of so many nodes gets",
+          "[unit][layout_choice]") {
   for (const auto& row : layout_table())
     for (std::size_t i = 0; i < row.cells.size(); ++i) {
       auto level = layout_table_levels[i];
@@ -51,8 +51,8 @@ TEST_CASE("stripe_layout: every cell of the table is what a pool of so many node
     }
 }
 
-TEST_CASE("stripe_layout: the fallback of an impossible cell is a mirror that reaches the level",
-          "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: the fallback of an impossible cell is a mirror that reaches the level",
+          "[unit][layout_choice]") {
   CHECK(full(pool(4, 4), protection_level::plus_2n) == "1+2");
   CHECK(full(pool(3, 4), protection_level::plus_4d_2n) == "1+4/2");
   CHECK(full(pool(4, 4), protection_level::plus_3n) == "1+3");
@@ -64,7 +64,7 @@ TEST_CASE("stripe_layout: the fallback of an impossible cell is a mirror that re
            "mirrored instead.\n");
 }
 
-TEST_CASE("stripe_layout: mirrors copy over different nodes", "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: mirrors copy over different nodes", "[unit][layout_choice]") {
   for (std::uint32_t k = 2; k <= 8; ++k) {
     auto level = *parse_protection_level(std::to_string(k) + "x");
     CHECK(full(pool(k, 1), level) == "1+" + std::to_string(k - 1));
@@ -73,7 +73,7 @@ TEST_CASE("stripe_layout: mirrors copy over different nodes", "[unit][stripe_lay
   }
 }
 
-TEST_CASE("stripe_layout: short data give fewer, equal units", "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: short data give fewer, equal units", "[unit][layout_choice]") {
   auto five = pool(5, 4);
   for (std::uint32_t blocks = 1; blocks <= 300; ++blocks) {
     auto x = choose_layout(five, protection_level::plus_2d_1n, blocks);
@@ -100,14 +100,14 @@ TEST_CASE("stripe_layout: short data give fewer, equal units", "[unit][stripe_la
   CHECK_FALSE(choose_layout(five, protection_level::plus_2d_1n, 0));
 }
 
-TEST_CASE("stripe_layout: four nodes at +2d:1n print 6+2/2", "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: four nodes at +2d:1n print 6+2/2", "[unit][layout_choice]") {
   auto x = check_level(pool(4, 3), suggested_level);
   REQUIRE(x);
   CHECK(layout_column(*x) == "6+2/2");
 }
 
-TEST_CASE("stripe_layout: a pool with nodes down narrows and keeps its parity",
-          "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: a pool with nodes down narrows and keeps its parity",
+          "[unit][layout_choice]") {
   auto level = protection_level::plus_2d_1n;
   CHECK(full(pool(5, 4), level) == "8+2/2");
   CHECK(full(pool(5, 4, 1), level) == "6+2/2");
@@ -138,7 +138,7 @@ TEST_CASE("stripe_layout: a pool with nodes down narrows and keeps its parity",
   CHECK(explain_layout(*risky).find("AT RISK: +2d:1n needs") != std::string::npos);
 }
 
-TEST_CASE("stripe_layout: a single drive takes nothing", "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: a single drive takes nothing", "[unit][layout_choice]") {
   auto x = choose_layout(pool(5, 1, 4), protection_level::plus_1n, 1);
   REQUIRE_FALSE(x);
   CHECK(x.error().code == errc::unavailable);
@@ -148,8 +148,8 @@ TEST_CASE("stripe_layout: a single drive takes nothing", "[unit][stripe_layout]"
            "nodes would do for copies below the level");
 }
 
-TEST_CASE("stripe_layout: a level that a pool cannot hold is refused with those that it can",
-          "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: a level that a pool cannot hold is refused with those that it can",
+          "[unit][layout_choice]") {
   auto x = check_level(pool(2, 2), protection_level::plus_2n);
   REQUIRE_FALSE(x);
   CHECK(x.error().code == errc::invalid_argument);
@@ -164,7 +164,7 @@ TEST_CASE("stripe_layout: a level that a pool cannot hold is refused with those 
   CHECK(check_level(pool(5, 4, 4), protection_level::plus_2n)); // down is not missing
 }
 
-TEST_CASE("stripe_layout: table and rule, and where they differ", "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: table and rule, and where they differ", "[unit][layout_choice]") {
   auto level = protection_level::plus_4n;
   auto printed = choose_layout(pool(12, 1), level, plenty);
   auto rule = choose_layout(pool(12, 1), level, plenty, layout_table_mode::rule);
@@ -181,8 +181,8 @@ TEST_CASE("stripe_layout: table and rule, and where they differ", "[unit][stripe
            "+4n at 30 nodes: the table prints 14+4, its rule gives 16+4\n");
 }
 
-TEST_CASE("stripe_layout: in every small pool the choice fits, and is at risk only if it must be",
-          "[unit][stripe_layout]") {
+TEST_CASE("layout_choice: in every small pool the choice fits, and is at risk only if it must be",
+          "[unit][layout_choice]") {
   // Goal: no pool gives a stripe without a place, fewer parity units than the level where it fits,
   // or an at-risk stripe where the level was attainable.
   // Method: every pool of up to 5 nodes with 0…4 drives up of 4.

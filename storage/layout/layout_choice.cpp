@@ -1,4 +1,4 @@
-#include "storage/layout/stripe_layout.hpp"
+#include "storage/layout/layout_choice.hpp"
 
 #include "storage/layout/level_shape.hpp"
 
@@ -39,7 +39,7 @@ std::string least_need(const level_shape& shape) {
 }
 
 /// Looks up the data units of a full stripe, before the drives limit it.
-void look_up(stripe_layout& out, const pool_counts& have, layout_table_mode mode) {
+void look_up(layout_choice& out, const pool_counts& have, layout_table_mode mode) {
   out.nodes_up = have.nodes_up;
   out.nodes_all = have.nodes;
   out.table_nodes = have.nodes_up;
@@ -53,14 +53,14 @@ void look_up(stripe_layout& out, const pool_counts& have, layout_table_mode mode
 }
 
 /// Fills n' and the length of the units: all equal, as few as the blocks need.
-void cut(stripe_layout& out, std::uint32_t blocks) {
+void cut(layout_choice& out, std::uint32_t blocks) {
   out.data_blocks = std::min(blocks, out.full_data_units * unit_blocks);
   out.data_units = (out.data_blocks + unit_blocks - 1) / unit_blocks;
   out.unit_blocks = (out.data_blocks + out.data_units - 1) / out.data_units;
 }
 
 /// As many copies as the drives allow, at most m+1, spread so that no node holds more than needed.
-void lay_out_at_risk(stripe_layout& out, std::span<const pool_node> pool, const pool_counts& have) {
+void lay_out_at_risk(layout_choice& out, std::span<const pool_node> pool, const pool_counts& have) {
   auto shape = shape_of(out.level);
   auto copies = std::min(shape.parity_units + 1, have.drives_up);
   std::uint32_t b = 1;
@@ -103,7 +103,7 @@ std::uint32_t unit_places(std::span<const pool_node> pool, std::uint32_t units_p
   return places;
 }
 
-expected<stripe_layout> choose_layout(std::span<const pool_node> pool, protection_level level,
+expected<layout_choice> choose_layout(std::span<const pool_node> pool, protection_level level,
                                       std::uint32_t blocks, layout_table_mode mode) {
   if (blocks == 0)
     return error{errc::invalid_argument, "a stripe of 0 blocks"};
@@ -115,7 +115,7 @@ expected<stripe_layout> choose_layout(std::span<const pool_node> pool, protectio
                    + counted(have.drives_up, "drive") + " on " + counted(have.nodes_up, "node")
                    + ": two drives on any nodes would do for copies below the level",
                  trp::level_needs_more};
-  stripe_layout out;
+  layout_choice out;
   out.level = level;
   look_up(out, have, mode);
   auto places = unit_places(pool, shape.units_per_node_max);
@@ -131,7 +131,7 @@ expected<stripe_layout> choose_layout(std::span<const pool_node> pool, protectio
   return out;
 }
 
-expected<stripe_layout> check_level(std::span<const pool_node> pool, protection_level level,
+expected<layout_choice> check_level(std::span<const pool_node> pool, protection_level level,
                                     layout_table_mode mode) {
   auto full = all_up(pool);
   auto chosen = choose_layout(full, level, stripe_data_units_max * unit_blocks, mode);
