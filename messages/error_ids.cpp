@@ -76,6 +76,12 @@ constexpr auto table = std::to_array<error_entry>({
    "see `troupe status` for the mounts"},
   {trp::node_not_found, "no such node", "the cluster has no node of this number",
    "see `troupe status` for the nodes"},
+  {trp::drive_damaged, "drive damaged",
+   "its superblock, or its allocation log before the end, does not have its checksum",
+   "replace the drive: its data are rebuilt on the others; see `troupe event list`"},
+  {trp::drive_missing, "drive missing",
+   "its directory has no block file, or that of another drive; it is never created again",
+   "bring the drive back, or replace it: its data are rebuilt on the others"},
 });
 
 static_assert(std::is_sorted(table.begin(), table.end(),

@@ -62,6 +62,8 @@ inline constexpr error_id protocol_version{1027};
 inline constexpr error_id journal_quarantined{1028};
 inline constexpr error_id mount_not_found{1029};
 inline constexpr error_id node_not_found{1030};
+inline constexpr error_id drive_damaged{1031};
+inline constexpr error_id drive_missing{1032};
 } // namespace trp
 
 } // namespace troupe
