@@ -18,6 +18,7 @@ struct table_store_options {
   std::uint64_t overlay_bytes_max = 16u << 20; ///< Above it `overloaded()` is true.
   std::uint64_t write_bytes = 1u << 20;        ///< Most that one write job takes along.
   std::uint64_t chunk_bytes = 1u << 20;        ///< Size of an export chunk, about.
+  std::uint64_t load_bytes_max = 256u << 10;   ///< Of one range load; the cache must hold several.
   std::uint32_t read_jobs_max = 4;             ///< Loads and export reads at once.
   std::uint32_t drop_rows = 1024;              ///< Rows removed by one background step of `drop`.
 };
@@ -51,9 +52,9 @@ struct table_counters {
 /// `finish`; an error of the engine is errc::io_error, final for the store (the drive has failed).
 class table_store {
 public:
-  using done = std::function<void(expected<void>)>;
-  using done_index = std::function<void(expected<std::uint64_t>)>;
-  using done_chunk = std::function<void(expected<byte_vector>)>;
+  using on_done = std::function<void(expected<void>)>;
+  using on_index = std::function<void(expected<std::uint64_t>)>;
+  using on_chunk = std::function<void(expected<byte_vector>)>;
 
   table_store(std::shared_ptr<table_engine> engine, table_store_options options);
   ~table_store();
@@ -73,7 +74,7 @@ public:
   std::unique_ptr<table_view> view(table_id table) const;
   /// Brings rows into memory; afterwards `get` and `scan` know them, unless so much was loaded
   /// meanwhile that they were evicted: ask again. errc::not_found if the table was dropped.
-  void load(table_id table, row_needs needs, done done);
+  void load(table_id table, row_needs needs, on_done done);
 
   /// Applies the changes of log entry `index`, which must grow from call to call.
   void apply(table_id table, table_batch batch, std::uint64_t index);
@@ -83,24 +84,24 @@ public:
 
   /// Makes everything applied so far durable. Gives the index up to which that is true: what the
   /// journal may then record as checkpoint. Requests that wait together share one flush.
-  void checkpoint(table_id table, done_index done);
+  void checkpoint(table_id table, on_index done);
 
   /// Fixes the state of a table for streaming and gives its index; then `export_chunk` until it
   /// gives no bytes. One export per table at a time (errc::busy). Chunks are in the format of
   /// table_chunk_format.hpp. Later changes do not show.
-  void export_begin(table_id table, done_index done);
-  void export_chunk(table_id table, done_chunk done);
+  void export_begin(table_id table, on_index done);
+  void export_chunk(table_id table, on_chunk done);
   /// Ends an export early; harmless if there is none.
   void export_end(table_id table);
 
   /// Begins to fill a table that is not open from the chunks of an export, after clearing what an
   /// interrupted import may have left under its prefix.
-  void import_begin(table_id table, done done);
+  void import_begin(table_id table, on_done done);
   /// errc::corrupt if the bytes are not a chunk as exported.
-  void import_chunk(table_id table, byte_vector chunk, done done);
+  void import_chunk(table_id table, byte_vector chunk, on_done done);
   /// Makes the imported rows durable and opens the table at `index`. The owner then records the
   /// switch in the journal; a crash before that leaves a table to drop.
-  void import_finish(table_id table, std::uint64_t index, done done);
+  void import_finish(table_id table, std::uint64_t index, on_done done);
 
   /// Jobs that became ready, to be started in this order. A job not run blocks those that wait
   /// for it, never a caller.
