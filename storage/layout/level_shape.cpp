@@ -45,8 +45,7 @@ std::string tolerance_text(protection_level level) {
   return drives + ", or " + counted(nodes, "node") + " and " + counted(rest, "drive");
 }
 
-std::uint32_t worst_loss(const level_shape& shape, std::span<const std::uint32_t> per_node,
-                         std::uint32_t nodes_lost_max) {
+std::uint32_t worst_loss(const level_shape& shape, std::span<const std::uint32_t> per_node) {
   std::vector<std::uint32_t> fullest{per_node.begin(), per_node.end()};
   std::sort(fullest.begin(), fullest.end(), std::greater<>{});
   auto left = std::accumulate(fullest.begin(), fullest.end(), std::uint32_t{0});
@@ -54,7 +53,7 @@ std::uint32_t worst_loss(const level_shape& shape, std::span<const std::uint32_t
   std::uint32_t on_lost_nodes = 0;
   for (std::uint32_t nodes = 0;; ++nodes) {
     auto spent = nodes * shape.units_per_node_max;
-    if (spent > shape.parity_units || nodes > nodes_lost_max)
+    if (spent > shape.parity_units)
       return worst;
     worst = std::max(worst, on_lost_nodes + std::min(shape.parity_units - spent, left));
     if (nodes == fullest.size())

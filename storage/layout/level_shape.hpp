@@ -26,10 +26,8 @@ std::string tolerance_text(protection_level level);
 /// The most members of one set (units of a stripe, replicas of a group) that a loss tolerated by
 /// `shape` can take, if no two members are on one drive.
 /// @param per_node  members on each node, in any order.
-/// @param nodes_lost_max  only losses of at most so many whole nodes are looked at.
 /// Pure. Cost: sorts a copy of `per_node`. Exact: single drives count one member each, so only the
 /// fullest nodes and then any drives matter.
-std::uint32_t worst_loss(const level_shape& shape, std::span<const std::uint32_t> per_node,
-                         std::uint32_t nodes_lost_max = ~0u);
+std::uint32_t worst_loss(const level_shape& shape, std::span<const std::uint32_t> per_node);
 
 } // namespace troupe
