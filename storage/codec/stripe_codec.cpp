@@ -44,21 +44,21 @@ tables_ptr expand(std::uint32_t inputs, std::uint32_t outputs, gf_bytes& rows) {
 }
 
 /// Identity on top, Cauchy rows below: N+M rows of N.
-gf_bytes full_matrix(stripe_shape shape) {
+gf_bytes full_matrix(code_shape shape) {
   auto units = shape.data_units + shape.parity_units;
   gf_bytes rows(std::size_t{units} * shape.data_units);
   gf_gen_cauchy1_matrix(rows.data(), static_cast<int>(units), static_cast<int>(shape.data_units));
   return rows;
 }
 
-tables_ptr parity_tables(stripe_shape shape) {
+tables_ptr parity_tables(code_shape shape) {
   auto rows = full_matrix(shape);
   rows.erase(rows.begin(), rows.begin() + shape.data_units * shape.data_units);
   return expand(shape.data_units, shape.parity_units, rows);
 }
 
 /// The rows that give each lost unit from the N units at hand.
-tables_ptr rebuild_tables(stripe_shape shape, std::span<const unit_source> have,
+tables_ptr rebuild_tables(code_shape shape, std::span<const unit_source> have,
                           std::span<const unit_target> lost) {
   std::size_t n = shape.data_units;
   auto all = full_matrix(shape);
@@ -105,7 +105,7 @@ table_cache& cache() {
 }
 
 /// Bytes N, M, then the indexes in the order of the caller.
-std::string key_of(stripe_shape shape, std::span<const unit_source> have,
+std::string key_of(code_shape shape, std::span<const unit_source> have,
                    std::span<const unit_target> lost) {
   std::string key{static_cast<char>(shape.data_units), static_cast<char>(shape.parity_units)};
   for (const auto& x : have)
@@ -126,12 +126,12 @@ void run(const coding_tables& tables, std::size_t size, unsigned char** in, unsi
                  in, out);
 }
 
-error bad(stripe_shape shape, const std::string& problem) {
+error bad(code_shape shape, const std::string& problem) {
   return {errc::invalid_argument, "stripe " + std::to_string(shape.data_units) + "+"
                                     + std::to_string(shape.parity_units) + ": " + problem};
 }
 
-expected<void> check_shape(stripe_shape shape, std::size_t size) {
+expected<void> check_shape(code_shape shape, std::size_t size) {
   if (shape.data_units < 1 || shape.parity_units < 1 || shape.data_units > units_max
       || shape.parity_units > units_max || shape.data_units + shape.parity_units > units_max)
     return bad(shape, "not 1 to 255 units with data and parity");
@@ -141,7 +141,7 @@ expected<void> check_shape(stripe_shape shape, std::size_t size) {
 }
 
 /// One unit of the call: a valid index that was not used before, and the common size.
-expected<void> take(stripe_shape shape, std::uint32_t index, std::size_t size, std::size_t expected,
+expected<void> take(code_shape shape, std::uint32_t index, std::size_t size, std::size_t expected,
                     unit_set& taken) {
   if (index >= shape.data_units + shape.parity_units)
     return bad(shape, "no unit " + std::to_string(index));
@@ -155,7 +155,7 @@ expected<void> take(stripe_shape shape, std::uint32_t index, std::size_t size, s
 
 } // namespace
 
-expected<void> encode_parity(stripe_shape shape, std::span<const std::span<const std::byte>> data,
+expected<void> encode_parity(code_shape shape, std::span<const std::span<const std::byte>> data,
                              std::span<const std::span<std::byte>> parity) {
   auto size = data.empty() ? 0 : data.front().size();
   if (auto ok = check_shape(shape, size); !ok)
@@ -185,7 +185,7 @@ expected<void> encode_parity(stripe_shape shape, std::span<const std::span<const
   return {};
 }
 
-expected<void> rebuild_units(stripe_shape shape, std::span<const unit_source> have,
+expected<void> rebuild_units(code_shape shape, std::span<const unit_source> have,
                              std::span<const unit_target> lost) {
   auto size = have.empty() ? 0 : have.front().bytes.size();
   if (auto ok = check_shape(shape, size); !ok)

@@ -10,10 +10,10 @@ namespace troupe {
 
 /// N+M: any M lost units of a stripe can be rebuilt. Units are numbered 0…N-1 (data), then
 /// N…N+M-1 (parity).
-struct stripe_shape {
+struct code_shape {
   std::uint32_t data_units = 0;   ///< N
   std::uint32_t parity_units = 0; ///< M
-  bool operator==(const stripe_shape&) const = default;
+  bool operator==(const code_shape&) const = default;
 };
 
 /// A unit, or the same part of every unit, that is at hand. Bytes are borrowed for the call.
@@ -29,7 +29,7 @@ struct unit_target {
 
 /// True if every parity unit equals the data unit (N = 1): a caller may then send the same bytes
 /// M+1 times instead of encoding.
-constexpr bool is_mirrored(stripe_shape shape) {
+constexpr bool is_mirrored(code_shape shape) {
   return shape.data_units == 1;
 }
 
@@ -42,7 +42,7 @@ constexpr bool is_mirrored(stripe_shape shape) {
 /// @returns errc::invalid_argument if a rule above is broken; then nothing was written.
 /// Thread-safe. Cost: reads N and writes M units without a copy; tables of 32*N*M bytes are kept
 /// per shape. Source: ISA-L `gf_gen_cauchy1_matrix`, `ec_init_tables`, `ec_encode_data`.
-expected<void> encode_parity(stripe_shape shape, std::span<const std::span<const std::byte>> data,
+expected<void> encode_parity(code_shape shape, std::span<const std::span<const std::byte>> data,
                              std::span<const std::span<std::byte>> parity);
 
 /// Computes lost units, data or parity, from any N others. Coding is bytewise: to read or repair
@@ -53,7 +53,7 @@ expected<void> encode_parity(stripe_shape shape, std::span<const std::span<const
 /// @returns errc::invalid_argument if a rule above is broken; then nothing was written.
 /// Thread-safe. Cost: reads N units once, whatever the number of lost ones, without a copy. The
 /// inverted matrix is kept per pattern of loss, at most 1024 patterns.
-expected<void> rebuild_units(stripe_shape shape, std::span<const unit_source> have,
+expected<void> rebuild_units(code_shape shape, std::span<const unit_source> have,
                              std::span<const unit_target> lost);
 
 } // namespace troupe

@@ -29,7 +29,7 @@ std::vector<unit> random_units(std::size_t count, std::size_t size, std::uint64_
 }
 
 /// A whole stripe: data from the seed, parity encoded.
-std::vector<unit> stripe(stripe_shape shape, std::size_t size, std::uint64_t seed) {
+std::vector<unit> stripe(code_shape shape, std::size_t size, std::uint64_t seed) {
   auto units = random_units(shape.data_units + shape.parity_units, size, seed);
   std::vector<std::span<const std::byte>> data{units.begin(), units.begin() + shape.data_units};
   std::vector<std::span<std::byte>> parity{units.begin() + shape.data_units, units.end()};
@@ -38,7 +38,7 @@ std::vector<unit> stripe(stripe_shape shape, std::size_t size, std::uint64_t see
 }
 
 /// Rebuilds `lost` from the N units of `from` and compares with the truth.
-bool rebuilds(stripe_shape shape, const std::vector<unit>& truth,
+bool rebuilds(code_shape shape, const std::vector<unit>& truth,
               const std::vector<std::uint32_t>& from, const std::vector<std::uint32_t>& lost) {
   std::vector<unit_source> have;
   for (auto i : from)
@@ -57,7 +57,7 @@ bool rebuilds(stripe_shape shape, const std::vector<unit>& truth,
 
 /// Calls `visit(lost, rest)` for every choice of 1…m lost units of the stripe.
 template <class Visit>
-void every_loss(stripe_shape shape, Visit visit) {
+void every_loss(code_shape shape, Visit visit) {
   auto units = shape.data_units + shape.parity_units;
   for (std::uint32_t count = 1; count <= shape.parity_units; ++count) {
     std::vector<bool> is_lost(units);
@@ -109,7 +109,7 @@ TEST_CASE("stripe_codec: every loss of every layout's shape is rebuilt", "[unit]
   // survivors a different choice of n and a different order each time.
   std::uint64_t seed = 11;
   for (auto [n, m] : layout_shapes()) {
-    stripe_shape shape{n, m};
+    code_shape shape{n, m};
     auto truth = stripe(shape, 37, n * 100 + m);
     bool all = true;
     std::vector<std::uint32_t> worst;
@@ -130,7 +130,7 @@ TEST_CASE("stripe_codec: every loss of every layout's shape is rebuilt", "[unit]
 
 TEST_CASE("stripe_codec: every choice of survivors rebuilds a small stripe",
           "[unit][stripe_codec]") {
-  stripe_shape shape{3, 3};
+  code_shape shape{3, 3};
   auto truth = stripe(shape, 64, 5);
   every_loss(shape, [&](const auto& lost, const auto& rest) {
     std::vector<bool> use(rest.size());
@@ -147,8 +147,8 @@ TEST_CASE("stripe_codec: every choice of survivors rebuilds a small stripe",
 
 TEST_CASE("stripe_codec: wide stripes rebuild from random survivors", "[unit][stripe_codec]") {
   std::uint64_t seed = 3;
-  for (auto shape : {stripe_shape{30, 10}, stripe_shape{100, 50}, stripe_shape{240, 15},
-                     stripe_shape{254, 1}, stripe_shape{2, 253}, stripe_shape{1, 254}}) {
+  for (auto shape : {code_shape{30, 10}, code_shape{100, 50}, code_shape{240, 15},
+                     code_shape{254, 1}, code_shape{2, 253}, code_shape{1, 254}}) {
     auto truth = stripe(shape, 100, shape.data_units);
     for (int round = 0; round < 2; ++round) {
       std::vector<std::uint32_t> order(shape.data_units + shape.parity_units);
@@ -165,8 +165,7 @@ TEST_CASE("stripe_codec: wide stripes rebuild from random survivors", "[unit][st
 }
 
 TEST_CASE("stripe_codec: parity is the stated sum in GF(2^8)", "[unit][stripe_codec]") {
-  for (auto shape :
-       {stripe_shape{2, 1}, stripe_shape{8, 2}, stripe_shape{16, 4}, stripe_shape{5, 7}}) {
+  for (auto shape : {code_shape{2, 1}, code_shape{8, 2}, code_shape{16, 4}, code_shape{5, 7}}) {
     auto units = stripe(shape, 50, 77);
     for (std::uint32_t p = 0; p < shape.parity_units; ++p)
       for (std::size_t at = 0; at < 50; ++at) {
@@ -200,7 +199,7 @@ TEST_CASE("stripe_codec: with one data unit parity is copies", "[unit][stripe_co
 
 TEST_CASE("stripe_codec: a byte range is rebuilt from the same range of the others",
           "[unit][stripe_codec]") {
-  stripe_shape shape{8, 2};
+  code_shape shape{8, 2};
   auto truth = stripe(shape, 16384, 21);
   struct range {
     std::size_t begin;
@@ -221,7 +220,7 @@ TEST_CASE("stripe_codec: a byte range is rebuilt from the same range of the othe
 }
 
 TEST_CASE("stripe_codec: all sizes around vector widths are right", "[unit][stripe_codec]") {
-  stripe_shape shape{5, 3};
+  code_shape shape{5, 3};
   for (std::size_t size = 1; size <= 300; ++size) {
     auto truth = stripe(shape, size, size);
     INFO(size << " bytes");
@@ -230,7 +229,7 @@ TEST_CASE("stripe_codec: all sizes around vector widths are right", "[unit][stri
 }
 
 TEST_CASE("stripe_codec: bytes around the targets are left alone", "[unit][stripe_codec]") {
-  stripe_shape shape{4, 2};
+  code_shape shape{4, 2};
   for (std::size_t size : {1u, 15u, 16u, 33u, 63u, 64u, 65u, 200u}) {
     auto truth = stripe(shape, size, size);
     unit guarded(size + 128, std::byte{0x5a});
@@ -251,7 +250,7 @@ TEST_CASE("stripe_codec: threads share the tables", "[unit][stripe_codec]") {
   for (std::size_t t = 0; t < wrong.size(); ++t)
     threads.emplace_back([&wrong, t] {
       for (std::uint32_t n = 2; n <= 16; ++n) {
-        stripe_shape shape{n, 3};
+        code_shape shape{n, 3};
         auto units = random_units(n + 3, 64, n);
         std::vector<std::span<const std::byte>> data{units.begin(), units.begin() + n};
         std::vector<std::span<std::byte>> parity{units.begin() + n, units.end()};
