@@ -1,6 +1,7 @@
 #include "cluster/cluster_config_format.hpp"
 
 #include "storage/base/coding.hpp"
+#include "storage/base/crc32c.hpp"
 
 namespace troupe {
 
@@ -192,6 +193,45 @@ cluster_row_changes difference(const cluster_rows& from, const cluster_rows& to)
     if (!to.contains(key))
       changes[key] = std::nullopt;
   return changes;
+}
+
+namespace {
+
+constexpr std::string_view file_magic = "TRPCONF1";
+
+} // namespace
+
+byte_vector encode_config_file(const cluster_config& config) {
+  byte_vector bytes;
+  byte_writer out{bytes};
+  auto rows = encode_cluster_config(config);
+  out.put_raw(as_bytes(file_magic)).put(static_cast<std::uint32_t>(rows.size()));
+  for (const auto& [key, value] : rows)
+    out.put_text(key).put_text(value);
+  out.put(crc32c(bytes));
+  return bytes;
+}
+
+expected<cluster_config> decode_config_file(byte_view bytes) {
+  error damaged{errc::corrupt, "cluster configuration file"};
+  if (bytes.size() < file_magic.size() + 4)
+    return damaged;
+  byte_reader in{bytes.first(bytes.size() - 4)};
+  auto magic = as_text(in.get_raw(file_magic.size()));
+  if (magic != file_magic && magic.starts_with(file_magic.substr(0, 7)))
+    return error{errc::wrong_version, "cluster configuration file", trp::newer_format};
+  if (magic != file_magic
+      || load_le<std::uint32_t>(bytes.data() + bytes.size() - 4)
+           != crc32c(bytes.first(bytes.size() - 4)))
+    return damaged;
+  cluster_rows rows;
+  for (auto n = in.get<std::uint32_t>(); n > 0 && in.ok(); --n) {
+    auto key = in.get_text();
+    rows[key] = in.get_text();
+  }
+  if (!in.done())
+    return damaged;
+  return decode_cluster_config(rows);
 }
 
 } // namespace troupe

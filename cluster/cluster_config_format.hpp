@@ -31,4 +31,12 @@ expected<cluster_config> decode_cluster_config(const cluster_rows& rows);
 /// What must be put and deleted to get from one to the other.
 cluster_row_changes difference(const cluster_rows& from, const cluster_rows& to);
 
+/// The configuration as a file beside a node's drives: where a starting node finds its peers before
+/// it has caught up with the cluster group.
+///
+/// "TRPCONF1", count u32, {key, value}, CRC32C u32 over everything before it
+byte_vector encode_config_file(const cluster_config& config);
+/// @returns errc::corrupt for a damaged file, errc::wrong_version for a newer one.
+expected<cluster_config> decode_config_file(byte_view bytes);
+
 } // namespace troupe

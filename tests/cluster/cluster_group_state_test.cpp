@@ -86,6 +86,20 @@ TEST_CASE("cluster_config: damaged and newer rows are refused", "[unit][cluster_
   }
 }
 
+TEST_CASE("cluster_config: every damaged byte of the file is noticed", "[unit][cluster_config]") {
+  auto bytes = encode_config_file(two_nodes());
+  auto back = decode_config_file(bytes);
+  REQUIRE(back);
+  CHECK(encode_cluster_config(*back) == encode_cluster_config(two_nodes()));
+  for (auto& b : bytes) {
+    b ^= std::byte{0x10};
+    CHECK_FALSE(decode_config_file(bytes));
+    b ^= std::byte{0x10};
+  }
+  CHECK_FALSE(decode_config_file(byte_view{bytes}.first(bytes.size() - 1)));
+  CHECK_FALSE(decode_config_file({}));
+}
+
 TEST_CASE("cluster_group: client ids are given once, and only when committed",
           "[unit][cluster_group]") {
   auto state = leader_at(at(0));
