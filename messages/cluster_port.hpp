@@ -89,24 +89,4 @@ public:
                                       const std::function<expected<void>(byte_view)>& sink) = 0;
 };
 
-/// Where `troupe up` puts a cluster and how big it gets.
-struct cluster_wish {
-  std::string directory; ///< Absolute.
-  std::string name = "troupe";
-  std::uint32_t nodes = 5;
-  std::uint32_t drives_per_node = 4;
-  std::uint64_t drive_bytes = 4 * gib;
-  std::string level = "+2d:1n";
-  std::uint16_t port_first = 7400; ///< Node n listens on port_first + n.
-  std::string mount_point;         ///< Empty: no mount.
-};
-
-/// A cluster made by this machine in one directory, as `cluster.json` there describes it.
-struct cluster_place {
-  std::string directory;
-  std::string name;
-  cluster_uuid cluster;
-  std::vector<std::string> node_addresses; ///< In order of node id.
-};
-
 } // namespace troupe

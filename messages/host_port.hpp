@@ -1,0 +1,66 @@
+#pragma once
+
+#include "messages/cluster_port.hpp"
+#include "messages/plan.hpp"
+
+#include <functional>
+#include <memory>
+
+namespace troupe {
+
+/// Where `troupe up` puts a cluster and how big it gets.
+struct cluster_wish {
+  std::string directory; ///< Absolute.
+  std::string name = "troupe";
+  std::uint32_t nodes = 5;
+  std::uint32_t drives_per_node = 4;
+  std::uint64_t drive_bytes = 4 * gib; ///< Of the preallocated block file of each drive.
+  protection_level level = suggested_level;
+  std::uint16_t port_first = 7400; ///< Node n listens on 127.0.0.1:(port_first + n).
+};
+
+/// A mount of a cluster on this machine.
+struct mount_record {
+  std::string mount_point;
+  std::uint32_t pid = 0;
+  bool alive = false;
+};
+
+/// Told one line per step while a plan is executed.
+using progress = std::function<void(const plan_step&)>;
+
+/// What the command line does to this machine rather than to a running cluster: directories,
+/// processes, mounts. A `plan_x` looks and changes nothing; `execute` carries out exactly the plan
+/// that it is given. Errors carry an error id. One thread.
+class host_port {
+public:
+  virtual ~host_port() = default;
+
+  /// Creates a cluster's directories, keys and preallocated drives, without starting it. Refuses
+  /// an existing cluster, ports in use, too little space, a level that needs more.
+  virtual expected<plan> plan_init(const cluster_wish& wish) = 0;
+  /// Starts the cluster of a directory, creating it first if there is none (`wish` says how big;
+  /// of an existing cluster only the directory is used). Does nothing where it runs already.
+  virtual expected<plan> plan_up(const cluster_wish& wish, const std::string& mount_point) = 0;
+  /// Stops mounts and nodes; with `destroy` removes the directory and everything in it.
+  virtual expected<plan> plan_down(const std::string& directory, bool destroy) = 0;
+  virtual expected<plan> plan_mount(const std::string& directory,
+                                    const std::string& mount_point) = 0;
+  virtual expected<plan> plan_unmount(const std::string& directory,
+                                      const std::string& mount_point) = 0;
+  virtual expected<void> execute(const plan& what, const progress& tell) = 0;
+
+  virtual std::vector<mount_record> mounts(const std::string& directory) = 0;
+  /// Everything that would stop a node with this configuration file from starting.
+  virtual std::vector<error> check_node_config(const std::string& path) = 0;
+  /// Runs a node in this process until it is told to stop. @returns the exit status.
+  virtual int run_node(const std::string& config_path) = 0;
+  /// Runs a mount in this process until it is unmounted. @returns the exit status.
+  virtual int run_mount(const std::string& directory, const std::string& mount_point) = 0;
+  /// Starts the nodes of a directory and restarts those that die. @returns the exit status.
+  virtual int run_failsafe(const std::string& directory) = 0;
+  /// Connects to the cluster of a directory, as its administrator.
+  virtual expected<std::unique_ptr<cluster_port>> connect(const std::string& directory) = 0;
+};
+
+} // namespace troupe
