@@ -56,11 +56,11 @@ cluster_group_state::cluster_group_state(cluster_rows committed, cluster_config 
   : options_(options), rows_(std::move(committed)), config_(std::move(decoded)),
     leases_(options.lease) {}
 
-void cluster_group_state::refuse(request_token token, error why, cluster_group_effects& out) const {
+void cluster_group_state::refuse(cluster_token token, error why, cluster_group_effects& out) const {
   out.push_back(reply_cluster{token, {std::move(why), leader_}});
 }
 
-void cluster_group_state::request(request_token token, const cluster_request& body, boot_time now,
+void cluster_group_state::request(cluster_token token, const cluster_request& body, boot_time now,
                                   cluster_group_effects& out) {
   if (!ready_)
     return refuse(token, not_leader(), out);
@@ -74,7 +74,7 @@ void cluster_group_state::request(request_token token, const cluster_request& bo
   propose_waiting(out);
 }
 
-void cluster_group_state::renew(request_token token, const renew_node_lease& body, boot_time now,
+void cluster_group_state::renew(cluster_token token, const renew_node_lease& body, boot_time now,
                                 cluster_group_effects& out) {
   auto node = config_.nodes.find(body.node);
   if (node == config_.nodes.end() || node->second.process != body.process)

@@ -18,14 +18,14 @@ struct cluster_group_options {
 };
 
 /// Names a request until its reply; given by the owner.
-using request_token = std::uint64_t;
+using cluster_token = std::uint64_t;
 
 /// Orders of `cluster_group_state`, in sequence.
 struct propose_rows {
   cluster_row_changes rows; ///< One log entry; answered by `proposal_finished`.
 };
 struct reply_cluster {
-  request_token token = 0;
+  cluster_token token = 0;
   cluster_response response;
 };
 /// The committed configuration changed: tell everybody.
@@ -45,7 +45,7 @@ public:
                       cluster_group_options options = {});
 
   /// A request of a node, client or operator arrived.
-  void request(request_token token, const cluster_request& body, boot_time now,
+  void request(cluster_token token, const cluster_request& body, boot_time now,
                cluster_group_effects& out);
   /// Consensus says who leads. `ready`: this replica leads and has applied its own-term no-op.
   void role_changed(bool ready, replica_id leader, boot_time now, cluster_group_effects& out);
@@ -66,19 +66,19 @@ public:
 
 private:
   struct waiting_request {
-    request_token token;
+    cluster_token token;
     cluster_request body;
   };
   struct promised_reply {
-    request_token token;
+    cluster_token token;
     cluster_result result;
   };
 
   void propose_waiting(cluster_group_effects& out);
   expected<cluster_result> evaluate(const cluster_request& body, cluster_config& working) const;
-  void renew(request_token token, const renew_node_lease& body, boot_time now,
+  void renew(cluster_token token, const renew_node_lease& body, boot_time now,
              cluster_group_effects& out);
-  void refuse(request_token token, error why, cluster_group_effects& out) const;
+  void refuse(cluster_token token, error why, cluster_group_effects& out) const;
   void call_down(const std::vector<node_id>& nodes, cluster_group_effects& out);
 
   cluster_group_options options_;
