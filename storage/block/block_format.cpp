@@ -28,7 +28,7 @@ constexpr std::size_t crc_at = 60; // in batch and page headers
 constexpr std::uint64_t data_alignment = 64 * kib;
 
 constexpr std::uint64_t log_bytes_min = 1 * mib;
-constexpr std::uint64_t log_bytes_max = 64 * mib;
+constexpr std::uint64_t log_bytes_max = 16 * mib;
 constexpr std::uint64_t log_share = 256;
 
 /// Numbers in a record's first byte. Stored: never change or reuse one.

@@ -67,7 +67,7 @@ struct block_geometry {
   auto operator<=>(const block_geometry&) const = default;
 };
 
-/// Divides a file. @param log_bytes 0 for the default: 1/256 of the file, 1 MiB to 64 MiB.
+/// Divides a file. @param log_bytes 0 for the default: 1/256 of the file, 1 MiB to 16 MiB.
 /// @returns errc::invalid_argument if no data block would fit, or the log is not whole pages.
 expected<block_geometry> plan_geometry(std::uint64_t file_bytes, std::uint64_t log_bytes = 0);
 

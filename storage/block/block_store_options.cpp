@@ -15,7 +15,7 @@ expected<void> check(const block_store_options& options, std::uint64_t log_bytes
     return bad("a limit is zero");
   if (options.dirty_pages_max < 2 * (run_pages_max + 1))
     return bad("dirty_pages_max is too small for one run");
-  if (options.cache_pages_max < options.dirty_pages_max + run_pages_max * options.tasks_max)
+  if (options.cache_pages_max < options.dirty_pages_max + 2 * run_pages_max * options.tasks_max)
     return bad("cache_pages_max does not hold the dirty pages and those in use");
   if (options.batch_bytes_max < page_bytes || options.batch_bytes_max > batch_bytes_max
       || options.batch_bytes_max % page_bytes != 0)
@@ -23,8 +23,8 @@ expected<void> check(const block_store_options& options, std::uint64_t log_bytes
   if (options.abandoned_keys_max * 32ull + record_bytes_max + batch_header_bytes
       > options.batch_bytes_max)
     return bad("one batch does not hold all abandoned_keys_max");
-  if (log_bytes < 8ull * options.batch_bytes_max)
-    return bad("the allocation log is smaller than eight batches");
+  if (log_bytes < 16ull * options.batch_bytes_max)
+    return bad("the allocation log is smaller than sixteen batches");
   if (options.reserve_permille > 500)
     return bad("reserve_permille above 500");
   return {};

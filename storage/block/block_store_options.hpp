@@ -12,12 +12,13 @@ namespace troupe {
 struct block_store_options {
   /// Requests accepted and not answered; beyond it errc::busy.
   std::uint32_t requests_max = 1024;
-  /// Requests (or runs of a `free_runs`) worked on at once; the others wait their turn.
+  /// Changes (stores, abandons, runs of a `free_runs`) worked on at once, and reads likewise; the
+  /// others wait their turn.
   std::uint32_t tasks_max = 64;
   /// Bytes that reads under way may bring in at once (one read may always go on).
   std::uint64_t read_bytes_max = 16 * mib;
   /// Runs in one `free_runs`; beyond it errc::too_large.
-  std::uint32_t free_runs_max = 65536;
+  std::uint32_t free_runs_max = 16384;
   /// Pages of the run table held in memory, 4 KiB each (one page describes 168 blocks).
   std::uint32_t cache_pages_max = 1024;
   /// Of those, changed and not yet in place; a change that needs more waits for the checkpoint.

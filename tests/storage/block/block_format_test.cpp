@@ -155,7 +155,7 @@ TEST_CASE("block_format: regions do not overlap and fill the file", "[unit][bloc
   }
   CHECK(plan_geometry(1 * gib)->log_bytes == 4 * mib);
   CHECK(plan_geometry(3 * mib)->log_bytes == 1 * mib);
-  CHECK(plan_geometry(1000 * gib)->log_bytes == 64 * mib);
+  CHECK(plan_geometry(1000 * gib)->log_bytes == 16 * mib);
   CHECK(plan_geometry(1 * mib).error().code == errc::invalid_argument);
   CHECK(plan_geometry(0).error().code == errc::invalid_argument);
   CHECK(plan_geometry(8 * mib, 5000).error().code == errc::invalid_argument);
