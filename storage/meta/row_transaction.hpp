@@ -1,0 +1,59 @@
+#pragma once
+
+#include "messages/error.hpp"
+#include "storage/meta/inode_format.hpp"
+#include "storage/meta/table_view.hpp"
+
+#include <span>
+
+namespace troupe {
+
+/// Which epoch a transaction writes in, and which old values it must keep.
+struct version_rule {
+  snapshot_epoch current;                    ///< New rows are written in this epoch.
+  snapshot_epoch cut;                        ///< Snapshots at or after it need no old value.
+  std::span<const snapshot_epoch> snapshots; ///< Living and governing, ascending; borrowed.
+  snapshot_epoch read_at;                    ///< Read as of this epoch; 0: the live rows.
+};
+
+/// Collects the rows that one entry will put and delete, over a view. Reads see what was written
+/// here before. A row that the view does not hold is noted as a need; the transaction is then void
+/// whatever it went on to do, and is made again when the rows arrived. Borrows the view.
+class row_transaction {
+public:
+  row_transaction(const table_view& view, const version_rule& rule) : view_(view), rule_(rule) {}
+
+  /// The row's value, or nothing if it is absent, deleted here, or needed (see `blocked`).
+  std::optional<std::string> get(std::string_view key);
+  /// Says that the row will be read, so that all needs of an operation are found at once.
+  void prefetch(std::string_view key) { (void)get(key); }
+  /// The first `rows_max` rows of [begin, end); `more` if that left rows out.
+  struct page {
+    std::vector<table_row> rows;
+    bool more = false;
+  };
+  page scan(std::string begin, std::string end, std::uint32_t rows_max);
+
+  void put(std::string key, std::string value);
+  void erase(std::string_view key);
+  /// True if the stored row lives on as a version when it is changed here.
+  bool keeps_version(std::string_view key);
+
+  /// True if a row was asked for that the view does not hold: stop soon, all is void.
+  bool blocked() const { return !needs_.empty(); }
+  row_needs take_needs() { return std::move(needs_); }
+  /// The puts and deletes, versions included, in key order; only what really changes.
+  table_batch take_batch();
+  snapshot_epoch current() const { return rule_.current; }
+
+private:
+  const std::optional<std::string>& stored(std::string_view key);
+
+  const table_view& view_;
+  version_rule rule_;
+  row_needs needs_;
+  std::map<std::string, std::optional<std::string>, std::less<>> stored_;  ///< As the view has it.
+  std::map<std::string, std::optional<std::string>, std::less<>> changed_; ///< As it will be.
+};
+
+} // namespace troupe
