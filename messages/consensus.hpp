@@ -136,4 +136,16 @@ typename Inspector::result_type inspect(Inspector& f, timeout_now& x) {
 using consensus_message = std::variant<append_entries, append_entries_result, request_vote,
                                        request_vote_result, install_offer, timeout_now>;
 
+/// A `consensus_message` on its way between nodes. One-way; may be lost.
+struct consensus_parcel {
+  group_id group;
+  replica_id from;
+  replica_id to;
+  consensus_message message;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, consensus_parcel& x) {
+  return f(x.group, x.from, x.to, x.message);
+}
+
 } // namespace troupe
