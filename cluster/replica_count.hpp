@@ -45,7 +45,7 @@ inline constexpr std::uint32_t weaker_replicas_max = 15;
 /// loss that any level in use tolerates (hazards T1). For a level for which no number does so
 /// (+4d:2n on 4 nodes, kx on fewer than 2k-1 nodes): after every tolerated loss that leaves a
 /// majority of nodes up; if losing nodes and further drives together would need more than
-/// `weaker_replicas_max` for that (5x on 5 nodes: 21), after every such loss of only nodes or only
+/// `weaker_replicas_max` for that (5x on 5 nodes: 25), after every such loss of only nodes or only
 /// drives. Where drives are too few even for that: as many as 2m+1 that fit.
 /// @param levels  all levels in use in the group at once; at least one.
 /// @param drives_per_node  drives that can host a replica, per node, in any order.
