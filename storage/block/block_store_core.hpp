@@ -102,6 +102,7 @@ private:
     bool settles = false; ///< The sync also covers pages installed before it.
     std::set<io_token> writes;
     std::vector<task_id> tasks;
+    std::vector<task_id> riders;    ///< Frees of what this round frees: they change nothing.
     std::vector<run_ref> releasing; ///< Blocks that are free once the batch is durable.
     std::uint64_t log_start = 0;    ///< That its batch carries.
     birth first_birth{UINT64_MAX};  ///< This one and later ones are not durable yet.
@@ -147,6 +148,8 @@ private:
   void end_all(task_id id, const decltype(drive_reply::result)& result);
   void end_free(task_id id, bool freed, error failure);
   void finish_group(request_token request);
+  /// Ends a free whose run is not there: now, or with the round that frees it.
+  void pass_over(task_id id);
   /// What the table says of a run whose pages are here: none, errc::stale or errc::corrupt.
   error look_up(const run_ref& run);
   block_format::block_descriptor descriptor(std::uint64_t block);

@@ -138,7 +138,7 @@ bool block_store_state::core::add_stored(task_id id, batch_builder& batch) {
 bool block_store_state::core::add_freed(task_id id, batch_builder& batch) {
   auto& t = at(id);
   if (look_up(t.run).code != errc::none) { // freed by another request meanwhile
-    end_free(id, false, {});
+    pass_over(id);
     return true;
   }
   freed_record record{t.run.born, t.run.start_block, t.run.block_count};
@@ -214,6 +214,7 @@ void block_store_state::core::apply_freed(const run_ref& run, std::uint64_t lsn)
     store_descriptor(cache_.bytes(block / table_page_blocks),
                      static_cast<std::uint32_t>(block % table_page_blocks), {});
   touch_blocks(run, lsn);
+  keys_.forget_run(run.born);
   round_.releasing.push_back(run);
   auto [begin, end_of] = reading_.equal_range(run.start_block);
   for (auto it = begin; it != end_of; ++it)
@@ -277,6 +278,8 @@ void block_store_state::core::sync_done() {
       end_all(id, runs_freed{t.freed ? 1u : 0u});
     }
   }
+  for (auto id : round.riders)
+    end_free(id, false, {});
   for (auto id : std::exchange(after_round_, {}))
     start_abandon(id);
   if (round.settles)

@@ -91,10 +91,11 @@ public:
   block_store_state(block_store_state&&) noexcept;
   block_store_state& operator=(block_store_state&&) noexcept;
 
-  /// Stores bytes as a new run. Answers `run_stored`, or errc::corrupt (the bytes do not have their
-  /// checksums), errc::no_space (everything stored before is intact), errc::interrupted
-  /// (abandoned), errc::busy (too many requests), errc::invalid_argument, errc::not_found (another
-  /// drive).
+  /// Stores bytes as a new run; the same key again gives the same run, as long as that is not freed
+  /// and the key is remembered (`done_keys_max`), else another. Answers `run_stored`, or
+  /// errc::corrupt (the bytes do not have their checksums), errc::no_space (everything stored
+  /// before is intact), errc::interrupted (abandoned), errc::busy (too many requests),
+  /// errc::invalid_argument, errc::not_found (another drive).
   void store(request_token request, const store_run& what, block_store_effects& out,
              store_class priority = store_class::ordinary);
   /// Answers `run_data`, or errc::stale (freed, or never was), errc::corrupt naming drive and

@@ -279,7 +279,7 @@ void block_store_state::core::pages_ready(task_id id) {
   case task_kind::list: return pages_ready_list(id);
   case task_kind::free:
     if (look_up(t.run).code != errc::none)
-      return end_free(id, false, {});
+      return pass_over(id);
     break;
   case task_kind::abandon: break;
   }
@@ -353,6 +353,15 @@ void block_store_state::core::end_free(task_id id, bool freed, error failure) {
   end(id);
   if (group.under_way == 0 && group.next == group.runs.size())
     finish_group(request);
+}
+
+void block_store_state::core::pass_over(task_id id) {
+  // Gone in memory is not gone for good: the answer waits for the sync.
+  if (std::find(round_.releasing.begin(), round_.releasing.end(), at(id).run)
+      == round_.releasing.end())
+    return end_free(id, false, {});
+  free_groups_.at(free_request_.at(id)).logged = true;
+  round_.riders.push_back(id);
 }
 
 void block_store_state::core::finish_group(request_token request) {

@@ -3,20 +3,25 @@
 namespace troupe {
 
 void block_write_keys::remember_done(const write_key& key, const run_ref& run) {
-  auto [it, fresh] = done_.try_emplace(key);
-  if (!fresh)
-    done_by_age_.erase(it->second.age);
-  it->second = {run, next_age_++};
-  done_by_age_.emplace(it->second.age, key);
-  while (done_.size() > done_max_) {
-    done_.erase(done_by_age_.begin()->second);
-    done_by_age_.erase(done_by_age_.begin());
-  }
+  if (auto it = done_.find(key); it != done_.end())
+    forget_run(it->second.born);
+  done_.emplace(key, run);
+  done_by_birth_.emplace(run.born, key);
+  while (done_.size() > done_max_)
+    forget_run(done_by_birth_.begin()->first);
+}
+
+void block_write_keys::forget_run(birth born) {
+  auto it = done_by_birth_.find(born);
+  if (it == done_by_birth_.end())
+    return;
+  done_.erase(it->second);
+  done_by_birth_.erase(it);
 }
 
 std::optional<run_ref> block_write_keys::find_done(const write_key& key) const {
   auto it = done_.find(key);
-  return it == done_.end() ? std::nullopt : std::optional{it->second.run};
+  return it == done_.end() ? std::nullopt : std::optional{it->second};
 }
 
 void block_write_keys::remember_abandoned(const write_key& key, std::uint64_t lsn) {
@@ -61,7 +66,7 @@ void block_write_keys::forget(client_id client, incarnation last) {
     return key.client == client && key.client_incarnation <= last;
   };
   for (auto it = done_.lower_bound(first); it != done_.end() && gone(it->first);) {
-    done_by_age_.erase(it->second.age);
+    done_by_birth_.erase(it->second.born);
     it = done_.erase(it);
   }
   for (auto it = abandoned_.lower_bound(first); it != abandoned_.end() && gone(it->first);) {

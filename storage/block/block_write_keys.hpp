@@ -19,6 +19,9 @@ public:
     : done_max_(done_max), abandoned_max_(abandoned_max) {}
 
   void remember_done(const write_key& key, const run_ref& run);
+  /// The run was freed: a repeat of its write, if one comes, is stored anew. (It may be the repeat
+  /// of one who was never answered, while Collect took the run for a leak.)
+  void forget_run(birth born);
   std::optional<run_ref> find_done(const write_key& key) const;
   /// `lsn` is that of the newest batch that says so, 0 while there is none.
   void remember_abandoned(const write_key& key, std::uint64_t lsn);
@@ -31,17 +34,12 @@ public:
   void forget(client_id client, incarnation last);
 
 private:
-  struct done_entry {
-    run_ref run;
-    std::uint64_t age = 0;
-  };
   void drop_abandoned(const write_key& key);
 
   std::uint32_t done_max_;
   std::uint32_t abandoned_max_;
-  std::uint64_t next_age_ = 0;
-  std::map<write_key, done_entry> done_;
-  std::map<std::uint64_t, write_key> done_by_age_;
+  std::map<write_key, run_ref> done_;
+  std::map<birth, write_key> done_by_birth_;     ///< In the order in which they were finished.
   std::map<write_key, std::uint64_t> abandoned_; ///< To its LSN.
   std::set<std::pair<std::uint64_t, write_key>> abandoned_by_lsn_;
 };

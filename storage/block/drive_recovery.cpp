@@ -122,6 +122,8 @@ private:
       if (const auto* stored = std::get_if<stored_record>(&record))
         out_.keys.remember_done(
           stored->key, {drive_.drive, start, static_cast<std::uint32_t>(count), stored->born});
+      else if (const auto* freed = std::get_if<freed_record>(&record))
+        out_.keys.forget_run(freed->born);
       else if (const auto* abandoned = std::get_if<abandoned_record>(&record))
         out_.keys.remember_abandoned(abandoned->key, log_.record_lsns[i]);
     }

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <utility>
 
 namespace troupe::test {
 
@@ -110,6 +111,10 @@ public:
     return ask([&](auto token, auto& out) { state().list(token, from, out); });
   }
 
+  /// From now on some syncs make durable only what was written when they were ordered, others also
+  /// what was written until they ended: a device may do either.
+  void vary_syncs(std::mt19937_64& random) { sync_dice_ = &random; }
+
   // What was ordered and is not done.
   std::size_t io_count() const { return writes.size() + reads.size() + syncs.size(); }
   std::vector<drive_write> writes;
@@ -144,7 +149,8 @@ public:
   }
   void do_sync() {
     auto order = take(syncs, 0);
-    TROUPE_ASSERT(static_cast<bool>(drive_.blocks->sync()));
+    if (!std::exchange(flushed_, false))
+      TROUPE_ASSERT(static_cast<bool>(drive_.blocks->sync()));
     finish(order.token, shared_bytes{});
   }
   /// Completes one without doing it: it failed.
@@ -164,8 +170,7 @@ public:
         do_sync();
     }
   }
-  /// Completes a read or write that the seed picks. Some syncs make durable what was written when
-  /// they were ordered, others also what was written since: both are allowed to a device.
+  /// Completes an I/O that the seed picks.
   void do_random(std::mt19937_64& random) {
     auto n = random() % io_count();
     if (n < writes.size())
@@ -218,6 +223,10 @@ private:
         reads.push_back(*read);
       } else if (auto* sync = std::get_if<drive_sync>(&effect)) {
         syncs.push_back(*sync);
+        TROUPE_ASSERT(syncs.size() == 1);
+        flushed_ = sync_dice_ && (*sync_dice_)() % 2 == 0;
+        if (flushed_)
+          TROUPE_ASSERT(static_cast<bool>(drive_.blocks->sync()));
       } else if (auto* answer = std::get_if<drive_reply>(&effect)) {
         auto fresh = replies.emplace(answer->request, std::move(answer->result)).second;
         TROUPE_ASSERT(fresh);
@@ -229,6 +238,8 @@ private:
 
   mounted_drive drive_;
   std::uint64_t next_ = 1;
+  std::mt19937_64* sync_dice_ = nullptr;
+  bool flushed_ = false;
 };
 
 } // namespace troupe::test
