@@ -5,6 +5,7 @@
 #include "messages/consensus.hpp"
 #include "messages/drive.hpp"
 #include "messages/metadata.hpp"
+#include "messages/replication.hpp"
 #include "messages/roles.hpp"
 
 #include <concepts>
@@ -68,12 +69,24 @@ struct message_traits<meta_response> : answer_traits<41> {};
 // -- consensus ----------------------------------------------------------------------------------
 template <>
 struct message_traits<consensus_parcel> : one_way_traits<60> {};
+template <>
+struct message_traits<pull_state> : request_traits<61, state_piece> {};
+template <>
+struct message_traits<state_piece> : answer_traits<62> {};
 
 // -- the cluster group --------------------------------------------------------------------------
 template <>
 struct message_traits<cluster_request> : request_traits<70, cluster_response> {};
 template <>
 struct message_traits<cluster_response> : answer_traits<71> {};
+template <>
+struct message_traits<get_cluster_view> : request_traits<72, cluster_view> {};
+template <>
+struct message_traits<cluster_view> : answer_traits<73> {};
+template <>
+struct message_traits<get_cluster_config> : request_traits<74, cluster_config> {};
+template <>
+struct message_traits<cluster_config> : answer_traits<75> {};
 
 // -- operators ----------------------------------------------------------------------------------
 template <>

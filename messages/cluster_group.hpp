@@ -96,4 +96,21 @@ typename Inspector::result_type inspect(Inspector& f, cluster_response& x) {
   return f(x.outcome, x.leader);
 }
 
+// What any node answers from what it knows.
+
+/// -> cluster_view
+struct get_cluster_view {
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, get_cluster_view&) {
+    return f();
+  }
+};
+/// -> cluster_config
+struct get_cluster_config {
+  template <class Inspector>
+  friend typename Inspector::result_type inspect(Inspector& f, get_cluster_config&) {
+    return f();
+  }
+};
+
 } // namespace troupe

@@ -82,6 +82,11 @@ constexpr auto table = std::to_array<error_entry>({
   {trp::drive_missing, "drive missing",
    "its directory has no block file, or that of another drive; it is never created again",
    "bring the drive back, or replace it: its data are rebuilt on the others"},
+  {trp::directory_not_empty, "directory not empty",
+   "a new cluster is made only in a directory that is empty or does not exist",
+   "choose another directory with --dir"},
+  {trp::process_did_not_start, "process did not start", "it ended, or did not become ready in time",
+   "read the log file that is named above"},
 });
 
 static_assert(std::is_sorted(table.begin(), table.end(),

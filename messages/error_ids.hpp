@@ -64,6 +64,8 @@ inline constexpr error_id mount_not_found{1029};
 inline constexpr error_id node_not_found{1030};
 inline constexpr error_id drive_damaged{1031};
 inline constexpr error_id drive_missing{1032};
+inline constexpr error_id directory_not_empty{1033};
+inline constexpr error_id process_did_not_start{1034};
 } // namespace trp
 
 } // namespace troupe

@@ -21,8 +21,14 @@ TEST_CASE("catalogue: numbers are what they always were", "[unit][catalogue]") {
   CHECK(message_number<meta_request> == 40);
   CHECK(message_number<meta_response> == 41);
   CHECK(message_number<consensus_parcel> == 60);
+  CHECK(message_number<pull_state> == 61);
+  CHECK(message_number<state_piece> == 62);
   CHECK(message_number<cluster_request> == 70);
   CHECK(message_number<cluster_response> == 71);
+  CHECK(message_number<get_cluster_view> == 72);
+  CHECK(message_number<cluster_view> == 73);
+  CHECK(message_number<get_cluster_config> == 74);
+  CHECK(message_number<cluster_config> == 75);
   CHECK(message_number<admin_request> == 80);
   CHECK(message_number<admin_response> == 81);
   CHECK(message_number<raise_event> == 82);
