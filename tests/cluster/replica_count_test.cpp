@@ -182,6 +182,12 @@ TEST_CASE("replica_count: mirrors need 2k-1 nodes, else a majority of nodes",
         CHECK(got.replicas == 2 * k - 1);
     }
   }
+  auto mixed = [](std::uint32_t r) { // 5x on 5 nodes with 8 drives: 2 nodes and 2 drives
+    return replicas_lost_max({4, 1, true}, spread_evenly(counts(5, 8), r), 2) <= r / 2;
+  };
+  for (std::uint32_t r = 1; r < 25; r += 2)
+    CHECK_FALSE(mixed(r));
+  CHECK(mixed(25));          // which is why losses of one kind have to do
   CHECK(numbers[2] == "3 "); // on 2 nodes; on 3…4, 4…6, …; * only nodes or only drives
   CHECK(numbers[3] == "9 7 ");
   CHECK(numbers[4] == "11 15 11 ");
