@@ -3,6 +3,7 @@
 #include "storage/base/fault_env.hpp"
 #include "tests/storage/journal/journal_harness.hpp"
 
+#include <algorithm>
 #include <set>
 
 using namespace troupe;
@@ -38,9 +39,9 @@ struct old_journal {
         auto header = read_batch_header(batch->bytes, test_drive());
         batches.push_back({batch->offset, batch_header_bytes + header->payload_bytes});
         journal->state.batch_done(batch->number);
-        // Numbers begin with 1, and batch 1 was written when the journal was made.
-        live.assign(batches.begin() + static_cast<std::ptrdiff_t>(header->replay_from) - 2,
-                    batches.end());
+        // Batch 1, which made the journal, is not in the list.
+        auto first = std::max<std::uint64_t>(header->replay_from, 2) - 2;
+        live.assign(batches.begin() + static_cast<std::ptrdiff_t>(first), batches.end());
       }
     }
     state = work.now();
