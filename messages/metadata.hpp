@@ -294,7 +294,8 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, op_read_symlink& x) {
   return f(x.id);
 }
-/// Extents and stripe records that touch [offset, offset + bytes), or the inline data.
+/// Extents and stripe records that touch [offset, offset + bytes), and the inline data if that
+/// begins in the first block.
 /// -> layout_is (at most `extents_max`; ask again from the end of the last one)
 struct op_get_layout {
   lin id;
@@ -320,7 +321,11 @@ typename Inspector::result_type inspect(Inspector& f, new_extent& x) {
 /// Makes stored units part of the file, all or nothing, fenced by the caller's write lease
 /// (errc::stale: lost; the units are the caller's to free only if that refusal was committed).
 /// Order inside: truncate, then the new extents replace what they cover, then inline data, then
-/// size. -> write_committed
+/// size. Extents are made of blocks and end with the block of the last byte; bytes of that block
+/// beyond the size must be zeros, so who cuts a block by `truncate_to` rewrites it in the same
+/// commit (inline data is cut by the leader). Refusals: errc::below_floor (a drive takes no data
+/// any more: lay out again), errc::too_large (commit fewer stripes at once), errc::busy (repeat the
+/// same sequence). -> write_committed
 struct op_commit_write {
   lin id;
   lease_id lease;
@@ -449,10 +454,11 @@ typename Inspector::result_type inspect(Inspector& f, symlink_target_is& x) {
 }
 struct layout_is {
   inode_attributes attributes;
-  std::optional<byte_vector> inline_data;
-  std::vector<extent> extents;      ///< Ascending by file offset; gaps are zeros.
-  std::vector<stripe_info> stripes; ///< Every stripe that an extent names, once.
-  bool more = false;                ///< Extents beyond the last one were left out.
+  std::optional<byte_vector> inline_data; ///< Bytes from offset 0, zeros follow up to 8 KiB; then
+                                          ///< no extent holds the first block.
+  std::vector<extent> extents;            ///< Ascending by file offset; gaps are zeros.
+  std::vector<stripe_info> stripes;       ///< Every stripe that an extent names, once.
+  bool more = false;                      ///< Extents beyond the last one were left out.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, layout_is& x) {

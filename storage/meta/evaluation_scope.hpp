@@ -16,10 +16,11 @@ namespace troupe {
 class evaluation_scope {
 public:
   evaluation_scope(const evaluation_context& c, const table_view& view)
-    : evaluation_scope(c, view, c.epoch) {}
-  /// @param cut  see version_rule.
-  evaluation_scope(const evaluation_context& c, const table_view& view, snapshot_epoch cut)
-    : context(c), rows(view, {c.epoch, cut, c.snapshots, c.read_epoch}) {}
+    : evaluation_scope(c, view, c.epoch, c.epoch) {}
+  /// The cuts are those of version_rule.
+  evaluation_scope(const evaluation_context& c, const table_view& view, snapshot_epoch extent_cut,
+                   snapshot_epoch row_cut)
+    : context(c), rows(view, {c.epoch, extent_cut, row_cut, c.snapshots, c.read_epoch}) {}
 
   const evaluation_context& context;
   row_transaction rows;

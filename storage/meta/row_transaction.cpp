@@ -81,9 +81,17 @@ void row_transaction::erase(std::string_view key) {
   changed_[std::string{key}] = std::nullopt;
 }
 
+snapshot_epoch row_transaction::suffix_of(std::string_view key, std::string_view old) const {
+  auto table = table_of_key(key);
+  if (!is_versioned(table))
+    return {};
+  auto cut = table == meta_table::extent ? rule_.extent_cut : rule_.row_cut;
+  return kept_suffix(written_epoch_of(old), cut, rule_.snapshots);
+}
+
 bool row_transaction::keeps_version(std::string_view key) {
   const auto& old = stored(key);
-  return old && kept_suffix(written_epoch_of(*old), rule_.cut, rule_.snapshots);
+  return old && suffix_of(key, *old);
 }
 
 table_batch row_transaction::take_batch() {
@@ -94,11 +102,9 @@ table_batch row_transaction::take_batch() {
     const auto* old = it != stored_.end() && it->second ? &*it->second : nullptr;
     if (it != stored_.end() && it->second == value)
       continue;
-    if (old != nullptr && is_versioned(table_of_key(key))) {
-      auto suffix = kept_suffix(written_epoch_of(*old), rule_.cut, rule_.snapshots);
-      if (suffix)
+    if (old != nullptr)
+      if (auto suffix = suffix_of(key, *old))
         batch.push_back({version_key(key, suffix), *old});
-    }
     batch.push_back({key, std::move(value)});
   }
   return batch;

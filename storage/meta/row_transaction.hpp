@@ -11,7 +11,8 @@ namespace troupe {
 /// Which epoch a transaction writes in, and which old values it must keep.
 struct version_rule {
   snapshot_epoch current;                    ///< New rows are written in this epoch.
-  snapshot_epoch cut;                        ///< Snapshots at or after it need no old value.
+  snapshot_epoch extent_cut;                 ///< Snapshots from here on want no old extents,
+  snapshot_epoch row_cut;                    ///< nor other old rows. Normally both `current`.
   std::span<const snapshot_epoch> snapshots; ///< Living and governing, ascending; borrowed.
   snapshot_epoch read_at;                    ///< Read as of this epoch; 0: the live rows.
 };
@@ -47,6 +48,8 @@ public:
   snapshot_epoch current() const { return rule_.current; }
 
 private:
+  /// Under which suffix the stored value lives on when it is changed; 0 if it does not.
+  snapshot_epoch suffix_of(std::string_view key, std::string_view old) const;
   const std::optional<std::string>& stored(std::string_view key);
 
   const table_view& view_;

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "storage/base/wire.hpp"
+#include "storage/meta/cleaner.hpp"
 #include "storage/meta/evaluate.hpp"
 #include "storage/meta/map_view.hpp"
+#include "storage/meta/meta_check.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -62,12 +64,14 @@ public:
     call(op_register_client{});
   }
 
-  evaluation evaluate_both_ways(const meta_operation& op) {
-    auto known = evaluate(op, context, rows);
+  /// `decide(view)` gives an evaluation_result.
+  template <class Decide>
+  evaluation both_ways(Decide decide) {
+    evaluation_result known = decide(rows);
     REQUIRE(std::holds_alternative<evaluation>(known));
     forgetful_view forgetful{rows};
     while (true) {
-      auto again = evaluate(op, context, forgetful);
+      evaluation_result again = decide(forgetful);
       if (const auto* needs = std::get_if<row_needs>(&again)) {
         forgetful.load_one(*needs);
         continue;
@@ -89,7 +93,7 @@ public:
     context.low_water = read_only ? 0 : sequence - 1;
     if (!is_read_only(op))
       context.now.ns += 10;
-    auto out = evaluate_both_ways(op);
+    auto out = both_ways([&](const table_view& view) { return evaluate(op, context, view); });
     rows.apply(out.batch);
     last_batch = out.batch;
     last_recorded = out.recorded;
@@ -110,6 +114,42 @@ public:
     auto outcome = call(op);
     auto* e = std::get_if<error>(&outcome);
     return e ? e->code : errc::none;
+  }
+
+  /// One step of the cleaner for every file that has work, until there is none.
+  /// @returns the number of entries that it took.
+  int clean_all() {
+    for (int entries = 0;; ++entries) {
+      auto item = first_clean_item();
+      if (!item)
+        return entries;
+      clean(*item);
+    }
+  }
+  std::optional<clean_item> first_clean_item() {
+    std::string from;
+    do {
+      auto found = list_clean_work(context, rows, from, 2);
+      auto& page = std::get<expected<clean_page>>(found);
+      REQUIRE(page);
+      if (!page->items.empty())
+        return page->items.front();
+      from = page->next;
+    } while (!from.empty());
+    return {};
+  }
+  void clean(const clean_item& item) {
+    auto out = both_ways([&](const table_view& view) { return clean_step(item, context, view); });
+    REQUIRE(std::holds_alternative<meta_result>(out.outcome));
+    REQUIRE_FALSE(out.batch.empty());
+    rows.apply(out.batch);
+  }
+  /// Every finding of a check of the whole partition, one per line; "" if all is well.
+  std::string findings() const {
+    std::string out;
+    for (const auto& f : check_partition(rows, nullptr).findings)
+      out += std::string{to_string(f.kind)} + " " + f.object + " " + f.detail + "\n";
+    return out;
   }
 
   lin create(lin directory, const std::string& name, file_kind kind = file_kind::regular) {
