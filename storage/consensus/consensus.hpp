@@ -39,14 +39,15 @@ struct consensus_options {
   std::uint32_t election_timeout_ms = 3000;
   std::uint32_t heartbeat_ms = 500;       ///< < election_timeout_ms; tick at least 4 times in it.
   std::uint32_t lease_slack_percent = 10; ///< Of the election timeout; clock rate and rounding.
-  std::uint32_t install_timeout_ms = 30'000; ///< Then the leader offers its state again.
-  std::uint32_t catch_up_round_ms = 5000;    ///< A promotion gives up on a slower replica.
-  std::uint64_t message_bytes_max = mib;     ///< Entries per message; longer runs are split.
-  std::uint64_t tail_bytes_max = 4 * mib;    ///< Applied entries kept in memory for followers.
-  std::uint32_t tail_entries_max = 8192;     ///< The same, by number.
-  std::uint64_t batch_bytes_max = mib;       ///< Of one propose.
-  std::uint32_t batch_entries_max = 4096;    ///< Of one propose.
-  std::uint32_t input_queue_max = 256;       ///< Messages that wait for the disk; then dropped.
+  std::uint32_t install_timeout_ms = 30'000;  ///< Then the leader offers its state again.
+  std::uint32_t catch_up_round_ms = 5000;     ///< A promotion gives up on a slower replica.
+  std::uint64_t message_bytes_max = mib;      ///< Entries per message; longer runs are split.
+  std::uint64_t tail_bytes_max = 4 * mib;     ///< Applied entries kept in memory for followers.
+  std::uint32_t tail_entries_max = 8192;      ///< The same, by number.
+  std::uint64_t lagging_bytes_max = 32 * mib; ///< The same while a healthy follower needs them.
+  std::uint64_t batch_bytes_max = mib;        ///< Of one propose.
+  std::uint32_t batch_entries_max = 4096;     ///< Of one propose.
+  std::uint32_t input_queue_max = 256;        ///< Messages that wait for the disk; then dropped.
   std::uint64_t seed = 1; ///< For election timeouts; must differ between replicas of a group.
   bool pre_vote = true;
   consensus_guards guards{}; ///< Only tests change it.
