@@ -85,6 +85,9 @@ bool consensus::proposal_in_flight() const {
 const group_configuration& consensus::members() const {
   return engine_->members();
 }
+bool consensus::membership_changing() const {
+  return engine_->membership_changing();
+}
 std::vector<follower_progress> consensus::followers(boot_time now) const {
   return engine_->followers(now);
 }

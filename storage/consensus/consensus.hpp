@@ -50,7 +50,8 @@ struct consensus_options {
   std::uint32_t input_queue_max = 256;        ///< Messages that wait for the disk; then dropped.
   std::uint64_t seed = 1; ///< For election timeouts; must differ between replicas of a group.
   bool pre_vote = true;
-  consensus_guards guards{}; ///< Only tests change it.
+  consensus_guards guards{};                    ///< Only tests change it.
+  std::uint32_t backend_errors_per_million = 0; ///< Only tests: appends that fail.
 };
 
 /// One storage order; completes in the order given.
@@ -193,7 +194,8 @@ public:
   /// The next three change the members, one step at a time, only on a ready leader, and only if a
   /// majority of the *new* voters is healthy and caught up (hazards F27); a dead voter is removed
   /// before its successor is added, a living one after. An id that was ever removed is never added
-  /// again (F23). They end with `change_finished`. @returns errc::not_leader, errc::busy (a change
+  /// again (F23). A leader is not removed: transfer first (README.md, N). They end with
+  /// `change_finished`. @returns errc::not_leader, errc::busy (a change
   /// or batch is in flight), errc::unavailable (the rule says no), errc::not_found,
   /// errc::already_exists.
   expected<void> add_learner(boot_time now, replica_id replica, consensus_effects& out);
@@ -231,6 +233,8 @@ public:
 
   /// The newest configuration here, committed or not.
   const group_configuration& members() const;
+  /// On a leader: a change of the members is under way.
+  bool membership_changing() const;
   /// On a leader, the other members in order of the configuration; empty elsewhere.
   std::vector<follower_progress> followers(boot_time now) const;
 

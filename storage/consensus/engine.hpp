@@ -52,6 +52,11 @@ public:
   boot_time read_lease_until() const;
   bool proposal_in_flight() const { return !proposals_.empty(); }
   const group_configuration& members() const { return mirror_.newest_configuration(); }
+  bool membership_changing() const {
+    return is_leader()
+           && (change_ || raft_.configuration_uncommitted_index != 0
+               || raft_.leader_state.promotee_id != 0);
+  }
   std::vector<follower_progress> followers(boot_time now) const;
   std::uint64_t checkpoint_index() const { return checkpoint_.index; }
   std::uint64_t bytes_since_checkpoint() const { return mirror_.bytes_since_checkpoint(); }

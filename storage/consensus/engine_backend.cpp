@@ -196,6 +196,10 @@ void consensus::engine::drop_from(std::uint64_t from) {
 int consensus::engine::backend_append(struct ::raft_io_append* request,
                                       const struct ::raft_entry* entries, unsigned count,
                                       ::raft_io_append_cb cb) {
+  if (options_.backend_errors_per_million > 0
+      && static_cast<std::uint32_t>(backend_random(0, 1'000'000))
+           < options_.backend_errors_per_million)
+    return RAFT_IOERR;
   append_record record{mirror_.last_index() + 1, {}};
   record.entries.reserve(count);
   for (unsigned i = 0; i < count; ++i) {

@@ -242,6 +242,8 @@ void consensus::engine::deliver_message(replica_id from, const request_vote_resu
 }
 
 void consensus::engine::deliver_message(replica_id from, const timeout_now& x) {
+  if (options_.guards.sole_voter_term && sole_voter())
+    return; // J: its own timer will do, with a new term
   auto message = library_message(RAFT_IO_TIMEOUT_NOW, from);
   message.timeout_now.term = x.term;
   message.timeout_now.last_log_index = x.last_index;

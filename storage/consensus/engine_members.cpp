@@ -50,8 +50,7 @@ expected<void> consensus::engine::may_change(const group_configuration& next) co
 expected<void> consensus::engine::may_start_change() const {
   if (role() != consensus_role::leader)
     return not_leader();
-  if (!leader_ready() || change_ || raft_.transfer != nullptr || stand_again_
-      || raft_.configuration_uncommitted_index != 0 || raft_.leader_state.promotee_id != 0)
+  if (!leader_ready() || membership_changing() || raft_.transfer != nullptr || stand_again_)
     return error{errc::busy, "leadership or membership is changing"};
   return {};
 }
@@ -134,6 +133,8 @@ expected<void> consensus::engine::remove(boot_time now, replica_id replica,
                                          consensus_effects& out) {
   if (auto ok = may_start_change(); !ok)
     return ok;
+  if (replica == self_)
+    return error{errc::invalid_argument, "a leader does not remove itself: transfer first"};
   begin(now, out);
   auto next = members();
   if (std::erase_if(next.members, [&](const group_member& x) { return x.replica == replica; }) == 0)

@@ -129,7 +129,8 @@ void consensus::engine::checkpointed(std::uint64_t index, consensus_effects& out
 
 /// Asks the library to trim its memory when it applies the next entry.
 void consensus::engine::trim_tail() {
-  auto entries = mirror_.last_index() - std::min<std::uint64_t>(mirror_.last_index(), raft_.log.offset);
+  auto entries =
+    mirror_.last_index() - std::min<std::uint64_t>(mirror_.last_index(), raft_.log.offset);
   bool large = tail_bytes_ > options_.tail_bytes_max || entries > options_.tail_entries_max;
   raft_.snapshot.threshold = large ? 1 : never;
   // Payloads of applied entries are in the library's memory as well; the rest will be stored,
@@ -148,8 +149,9 @@ void consensus::engine::complete_trim() {
     auto bytes = kept + entry->buf.len;
     bool fits = bytes <= options_.tail_bytes_max / 2
                 && last + 1 - first < std::max(1U, options_.tail_entries_max / 2);
-    bool wanted = first - 1 > needed && bytes <= options_.lagging_bytes_max;
-    if (!fits && !wanted)
+    // A follower is sent what is behind an entry whose term the library remembers: keep that too.
+    bool wanted = first - 1 >= needed && bytes <= options_.lagging_bytes_max;
+    if (!fits && !wanted && first <= last)
       break;
     kept = bytes;
     --first;
@@ -196,11 +198,11 @@ void consensus::engine::complete_get(struct ::raft_io_snapshot_get* request,
   cb(request, snapshot, 0);
 }
 
-/// What `to` may start from: the entries behind it are in memory. An offer made before stands, so
-/// that the follower does not chase a moving target.
+/// What `to` may start from: the entry itself and those behind it are in memory. An offer made
+/// before stands, so that the follower does not chase a moving target.
 log_checkpoint consensus::engine::offer_for(replica_id to) {
   auto& offer = offers_[to];
-  if (offer.index == 0 || offer.index < raft_.log.offset) {
+  if (offer.index == 0 || library_term_of(offer.index) != offer.term) {
     auto applied = raft_.last_applied;
     const auto& configuration = mirror_.configuration_at_index(applied);
     offer = {applied, mirror_.term_of(applied), configuration.configuration, configuration.index,
@@ -292,6 +294,10 @@ void consensus::engine::try_install() {
 void consensus::engine::complete_install() {
   install_stored_ = {};
   install_cb_(std::exchange(install_put_, nullptr), 0);
+  // The library forgets that an uncommitted configuration went with the old log, and would refuse
+  // every change for ever.
+  if (options_.guards.committed_membership)
+    raft_.configuration_uncommitted_index = 0;
   out_->push_back(switch_state{pull_->token, pull_->state_id, checkpoint_.index});
   reported_configuration_ = checkpoint_.configuration_index;
   pull_.reset();
