@@ -42,17 +42,17 @@ struct node_answer {
 };
 
 /// Something `fsck --check` found.
-struct check_finding {
+struct fsck_finding {
   std::string kind;   ///< "detached_directory", "dangling_entry": stable.
   std::string object; ///< LIN, path or stripe.
   std::string detail;
   bool leak = false; ///< Costs space, loses nothing.
 };
-struct check_report {
+struct fsck_report {
   std::uint64_t inodes = 0;
   std::uint64_t directories = 0;
   std::uint64_t stripes = 0;
-  std::vector<check_finding> findings;
+  std::vector<fsck_finding> findings;
 };
 
 /// A connected cluster, as the command line sees it. Calls block until the answer is here or a
@@ -71,7 +71,7 @@ public:
   virtual expected<std::vector<actor_report>> actors(const std::string& glob) = 0;
   virtual expected<void> kill_actor(const std::string& path) = 0;
   virtual expected<std::map<std::string, std::string>> effective_config(node_id node) = 0;
-  virtual expected<check_report> check() = 0;
+  virtual expected<fsck_report> check() = 0;
 
   // -- files; paths are absolute inside the cluster: "/a/b"
   virtual expected<file_layout> layout(const std::string& path) = 0;
