@@ -1,0 +1,82 @@
+#pragma once
+
+#include "actors/transport/connection.hpp"
+#include "actors/transport/transport_core.hpp"
+
+namespace troupe {
+
+class session;
+
+/// What a session tells the transport that accepted it.
+class session_owner {
+public:
+  /// The peer said hello. @returns an error to refuse it (no room).
+  virtual expected<void> session_greeted(session& who) = 0;
+  /// Nothing more comes from it; drop it, but not inside this call.
+  virtual void session_ended(session& who) = 0;
+
+protected:
+  ~session_owner() = default;
+};
+
+/// A peer that dialled us: its requests go to the dispatcher, the answers go back. It holds at most
+/// what the window that we grant allows: a peer that sends beyond it, or does not read its
+/// answers, is dropped.
+class session : public connection_owner, public std::enable_shared_from_this<session> {
+public:
+  session(transport_core& core, session_owner& owner, std::uint64_t number);
+  virtual ~session();
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
+
+  /// Begins TLS on an accepted socket.
+  void start(unique_fd fd);
+  void stop(const error& why);
+  /// A data connection that began with this session's token.
+  void adopt_data(unique_fd fd);
+
+  std::uint64_t number() const { return number_; }
+  bool greeted() const { return greeted_; }
+  const certified_identity& peer() const { return peer_; }
+  session_token token() const { return token_; }
+  link_report report() const;
+  /// Unanswered requests with the answers set aside for them.
+  std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
+
+private:
+  void take_hello(const received_frame& frame);
+  void take_request(received_frame& frame);
+  void take_one_way(received_frame& frame);
+  void answer(std::uint64_t request, std::uint64_t cost, trace_context trace, std::uint16_t message,
+              expected<wire_message> what);
+  request_context context_of(const received_frame& frame) const;
+  void check_alive();
+  void count_damage();
+  std::string name() const;
+
+  // connection_owner
+  void connection_opened(const certified_identity& peer) override;
+  void connection_received(received_frame& frame) override;
+  void connection_damaged(const frame_header& header) override;
+  void connection_has_data() override {}
+  void connection_closed(const error& why) override;
+
+  transport_core& core_;
+  session_owner& owner_;
+  std::uint64_t number_;
+  std::shared_ptr<connection> connection_;
+  certified_identity peer_;
+  incarnation peer_process_;
+  session_token token_;
+  bool greeted_ = false;
+  bool encrypt_data_ = false;
+  timer_id timer_{}; // handshake timeout, then the watch for silence
+  std::uint64_t heard_bytes_ = 0;
+  std::uint32_t quiet_beats_ = 0;
+  std::uint64_t in_flight_bytes_ = 0;
+  std::uint32_t in_flight_count_ = 0;
+  std::uint64_t one_way_taken_ = 0;
+  std::uint64_t one_way_credited_ = 0;
+};
+
+} // namespace troupe

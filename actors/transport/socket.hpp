@@ -1,0 +1,41 @@
+#pragma once
+
+#include "messages/error.hpp"
+
+#include <string>
+#include <utility>
+
+namespace troupe {
+
+/// A descriptor that is closed with its owner.
+class unique_fd {
+public:
+  unique_fd() = default;
+  explicit unique_fd(int fd) : fd_(fd) {}
+  unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  unique_fd& operator=(unique_fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~unique_fd();
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void reset() { *this = unique_fd{}; }
+
+private:
+  int fd_ = -1;
+};
+
+/// A listening socket on "127.0.0.1:7400" or "[::1]:7400"; numbers only, because names would
+/// block. Port 0 takes a free one. errc::already_exists (trp::port_in_use) if somebody listens.
+expected<unique_fd> listen_on(const std::string& address);
+/// The address of a socket of ours, as `listen_on` takes it.
+expected<std::string> local_address(int fd);
+/// A socket whose connect is under way: writable when it is decided, see `connect_outcome`.
+expected<unique_fd> start_connect(const std::string& address);
+/// Whether the connect worked. errc::unavailable with the reason if not.
+expected<void> connect_outcome(int fd, const std::string& address);
+/// Takes one waiting connection; an empty one if none waits or there is no room for it.
+unique_fd accept_one(int listener);
+
+} // namespace troupe

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "actors/transport/frame_format.hpp"
+#include "messages/ids.hpp"
+#include "messages/roles.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace troupe {
+
+/// Every bound and timeout of the transport. Tests run with tiny values.
+struct transport_options {
+  std::uint32_t connect_timeout_ms = 3000;
+  std::uint32_t handshake_timeout_ms = 5000; ///< TLS and hello together.
+  std::uint32_t heartbeat_ms = 500;
+  std::uint32_t dead_peer_ms = 3000;   ///< Silence after which a peer counts as dead.
+  std::uint32_t reconnect_ms_min = 50; ///< Doubles with every failure in a row, up to the next.
+  std::uint32_t reconnect_ms_max = 2000;
+
+  std::uint64_t request_window_bytes = 16 << 20; ///< Requests and answers set aside, per peer.
+  std::uint64_t one_way_window_bytes = 8 << 20;  ///< One-way bytes not yet consumed, per peer.
+  std::uint32_t requests_max = 4096;             ///< In flight per peer.
+  std::uint64_t queue_bytes_max = 32 << 20;      ///< Waiting for the window; then errc::busy.
+  std::uint32_t queue_count_max = 16384;
+
+  frame_limits limits;
+  std::uint32_t bulk_on_data_min = 4096; ///< Frames with less bulk go over the control connection.
+  std::uint32_t read_bytes_per_turn = 1 << 20; ///< Per connection, then others get their turn.
+  std::uint64_t unsent_bytes_max = 64 << 20;   ///< A peer that does not read is dropped above it.
+  bool encrypt_data = false; ///< Data connections; the control connection always is.
+
+  std::uint32_t unauthenticated_max = 128; ///< Connections in their handshake; the oldest yields.
+  std::uint32_t connections_max = 1024;    ///< Authenticated ones.
+
+  std::uint32_t checksum_errors_max = 8; ///< Of one peer within the window; more isolate it.
+  std::uint32_t checksum_window_ms = 60'000;
+  std::uint32_t isolation_ms = 60'000;
+};
+
+/// Protocol versions that this program speaks: N-1 to N.
+inline constexpr std::uint16_t protocol_oldest = 1;
+inline constexpr std::uint16_t protocol_newest = 1;
+
+} // namespace troupe
