@@ -41,7 +41,7 @@ struct call_make {
   new_inode inode;
 };
 /// How a file is opened. Reading is always allowed.
-struct open_mode {
+struct handle_mode {
   bool write = false;
   bool append = false;    ///< Every write goes to the end of the file, wherever that is then.
   bool truncate = false;  ///< To nothing, before the call is answered.
@@ -52,7 +52,7 @@ struct call_create {
   lin directory;
   std::string name;
   new_inode inode;
-  open_mode mode;
+  handle_mode mode;
 };
 /// -> done
 struct call_unlink {
@@ -119,7 +119,7 @@ struct call_space {};
 /// -> file_opened
 struct call_open {
   lin id;
-  open_mode mode;
+  handle_mode mode;
 };
 /// -> bytes_read, fewer than asked only at the end of the file
 struct call_read {
@@ -161,7 +161,7 @@ using file_call =
 
 struct file_opened {
   file_handle handle;
-  inode_attributes attributes;
+  std::optional<inode_attributes> attributes; ///< With call_create; opening asks nobody.
 };
 /// Windows that follow each other; together the bytes that were asked for.
 struct bytes_read {

@@ -23,12 +23,15 @@ struct gateway_options {
   std::uint32_t layout_extents_max = 256;   ///< Asked for in one request.
   std::uint32_t cached_extents_max = 16384; ///< Per open file; beyond it they are forgotten.
 
-  std::uint64_t wait_ms_max = 30'000;   ///< For a partition or drives, before it is an error.
-  std::uint64_t meta_attempt_ms = 2500; ///< Then another replica is asked.
-  std::uint64_t backoff_ms_min = 10;    ///< After a refusal; doubles…
-  std::uint64_t backoff_ms_max = 500;   ///< …up to this.
-  std::uint64_t lease_retry_ms = 50;    ///< While another client holds the write lease.
-  std::uint64_t lease_renew_ms = 1000;
+  std::uint64_t file_bytes_max = 1ull << 52; ///< As partitions allow.
+
+  std::uint64_t wait_ms_max = 30'000;      ///< For a partition or drives, before it is an error.
+  std::uint64_t meta_attempt_ms = 2500;    ///< Then another replica is asked.
+  std::uint64_t backoff_ms_min = 10;       ///< After a refusal; doubles…
+  std::uint64_t backoff_ms_max = 500;      ///< …up to this.
+  std::uint64_t lease_retry_ms = 50;       ///< While another client holds the write lease.
+  std::uint64_t lease_renew_ms = 1000;     ///< In a group where files are held.
+  std::uint64_t idle_renew_ms = 60'000;    ///< In others, so that they do not forget the client.
   std::uint64_t store_timeout_ms = 2000;   ///< Then another drive is tried, if there is one.
   std::uint64_t drive_timeout_ms = 10'000; ///< Then the request has failed.
   std::uint64_t read_hedge_ms = 400;       ///< Then the unit is reconstructed meanwhile.

@@ -10,27 +10,29 @@
 
 namespace troupe {
 
-/// One committed batch of frees, as it lies in the partition.
+/// Committed frees of one drive, on their way there.
 struct pending_frees {
   drive_uuid drive;
-  std::uint64_t batch = 0;
+  std::vector<std::string> keys; ///< Of the rows to remove when the drive has freed them.
   std::vector<run_ref> runs;
 };
 
-/// Chooses whose frees are sent next (hazards F30): one batch at a time, the drives in turn; one
+/// Chooses whose frees are sent next (hazards F30): one drive at a time, all in turn; one
 /// that did not answer is left alone for a while, one that is away until it is back. Repeating a
 /// free is harmless: births never come again. Not thread-safe.
 class free_queue_state {
 public:
-  explicit free_queue_state(std::uint64_t retry_ms) : retry_ms_(retry_ms) {}
+  /// @param batches_max  entries whose frees are sent together.
+  free_queue_state(std::uint64_t retry_ms, std::uint32_t batches_max)
+    : retry_ms_(retry_ms), batches_max_(batches_max) {}
 
-  /// The next batch to send: nothing if there is none now, rows to load, or errc::corrupt.
+  /// What to send next: nothing if there is none now, rows to load, or errc::corrupt.
   /// @param applied  committed rows only: what is not committed must not be freed.
   using choice = std::variant<std::monostate, pending_frees, row_needs, error>;
   choice next(const table_view& applied, const partition_facts& facts, boot_time now);
-  /// The batch given last is on its way; there is no next one until `sent`.
+  /// The frees given last are on their way; nothing is next until `finished`, or a refusal.
   void started(pending_frees frees);
-  /// What the drive said. @returns the batch, now to be removed, if it was taken.
+  /// What the drive said. @returns the frees, whose rows are now to be removed, if it took them.
   std::optional<pending_frees> sent(const drive_uuid& drive, bool taken, boot_time now);
   /// The removal is committed, or leadership is gone: on with the next one.
   void finished();
@@ -39,6 +41,7 @@ public:
 
 private:
   std::uint64_t retry_ms_;
+  std::uint32_t batches_max_;
   drive_uuid last_; ///< The turn goes on behind this one.
   std::map<drive_uuid, boot_time> not_before_;
   std::optional<pending_frees> out_;

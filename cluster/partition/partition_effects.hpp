@@ -64,7 +64,7 @@ struct load_rows {
   load_token token;
   row_needs needs;
 };
-/// Free these runs on their drive; all belong to one pending batch. Answer with `frees_sent`.
+/// Free these runs on their drive. Answer with `frees_sent`.
 struct send_frees {
   drive_uuid drive;
   std::vector<run_ref> runs;

@@ -26,7 +26,8 @@ error not_leader(group_id group) {
 partition_state::partition_state(group_id group, replica_id self, const table_view& applied,
                                  partition_options options)
   : group_(group), self_(self), applied_(applied), options_(options), leases_(options.leases),
-    pipeline_(applied, options.pipeline), frees_(options.frees_retry_ms) {
+    pipeline_(applied, options.pipeline),
+    frees_(options.frees_retry_ms, options.frees_batches_max) {
   options_.limits.lease_ms = options_.leases.lease_ms;
 }
 
@@ -149,6 +150,7 @@ void partition_state::frees_sent(const drive_uuid& drive, bool taken, const part
                                  partition_effects& out) {
   if (auto frees = frees_.sent(drive, taken, now.boot))
     frees_to_remove_ = std::move(frees);
+  quiet_until_ = {};
   pump(now, out);
 }
 
@@ -328,6 +330,8 @@ void partition_state::lose(partition_effects& out) {
   background_loading_ = false;
   forgetting_ = false;
   cleaning_ = false;
+  clean_items_.clear();
+  clean_from_.clear();
 }
 
 // -- into the log

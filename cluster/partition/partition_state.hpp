@@ -3,6 +3,7 @@
 #include "cluster/partition/free_queue_state.hpp"
 #include "cluster/partition/partition_effects.hpp"
 #include "cluster/partition/partition_options.hpp"
+#include "storage/meta/cleaner.hpp"
 
 #include <deque>
 
@@ -169,9 +170,13 @@ private:
 
   // partition_background.cpp: what a leader does by itself
   void background(const partition_now& now, partition_effects& out);
-  void forget_clients(const partition_now& now, partition_effects& out);
-  void send_next_frees(const partition_now& now, partition_effects& out);
-  void remove_frees(partition_effects& out);
+  bool forget_clients(const partition_now& now, partition_effects& out);
+  bool clean(const partition_now& now, partition_effects& out);
+  bool clean_next(const partition_now& now, partition_effects& out);
+  bool send_next_frees(const partition_now& now, partition_effects& out);
+  void remove_frees(const partition_now& now, partition_effects& out);
+  bool add_background(evaluation_result result, promise p, partition_effects& out);
+  evaluation_context context_of_own(const partition_now& now) const;
   void load_for_background(row_needs needs, partition_effects& out);
   void background_failed(const error& why, partition_effects& out);
 
@@ -210,6 +215,8 @@ private:
   bool background_stopped_ = false;
   bool forgetting_ = false;
   bool cleaning_ = false;
+  std::deque<clean_item> clean_items_; ///< Found, to be cleaned.
+  std::string clean_from_;             ///< Where to look for more.
   boot_time background_at_;
   boot_time quiet_until_; ///< No cleaning and no frees before: there was nothing to do.
   partition_counters counters_;

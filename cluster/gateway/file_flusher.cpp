@@ -1,0 +1,420 @@
+#include "cluster/gateway/file_flusher.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+/// So often a commit is prepared anew before its data are given up.
+constexpr std::uint32_t refusals_max = 10;
+/// The pause before that, times the number of refusals.
+constexpr std::uint64_t refusal_pause_ms = 50;
+
+bool is_small(std::uint64_t size) {
+  return size <= inline_bytes_max;
+}
+
+} // namespace
+
+bool is_passing_refusal(errc code) {
+  switch (code) {
+  case errc::stale: // the lease, or a drive that is not writable any more
+  case errc::below_floor:
+  case errc::behind:
+  case errc::busy:
+  case errc::unavailable: return true;
+  default: return false;
+  }
+}
+
+// -- room -----------------------------------------------------------------------------------------
+
+procedure<void> file_flusher::reserve(std::uint64_t bytes) {
+  if (budget_.used() + bytes > budget_.total() / 4 * 3)
+    relieve();
+  co_await budget_.acquire(bytes);
+}
+
+void file_flusher::settle_reservation(const file_ptr& file, std::uint64_t reserved) {
+  account(file);
+  budget_.release(reserved);
+}
+
+void file_flusher::account(const file_ptr& file) {
+  auto now_used = file->buffer.memory_bytes();
+  if (now_used > file->counted_bytes)
+    budget_.force(now_used - file->counted_bytes);
+  else if (now_used < file->counted_bytes)
+    budget_.release(file->counted_bytes - now_used);
+  file->counted_bytes = now_used;
+  if (now_used > 0)
+    holding_[file->id] = file;
+  else
+    holding_.erase(file->id);
+  if (!holding_.empty() && !std::exchange(aging_, true))
+    ctx_.run.start(age());
+}
+
+void file_flusher::drop_clean(const file_ptr& file) {
+  file->buffer.drop_all_clean();
+  account(file);
+}
+
+void file_flusher::relieve() {
+  std::vector<file_ptr> files;
+  for (const auto& [id, file] : holding_)
+    files.push_back(file);
+  for (const auto& file : files)
+    drop_clean(file);
+  std::stable_sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
+    return a->buffer.dirty_blocks() > b->buffer.dirty_blocks();
+  });
+  std::uint64_t on_the_way = 0;
+  for (const auto& file : files) {
+    if (on_the_way >= budget_.total() / 2)
+      break;
+    on_the_way += file->buffer.unsettled_blocks() * block_bytes;
+    kick(file, flush_mode::everything);
+  }
+}
+
+procedure<void> file_flusher::age() {
+  const auto limit = ctx_.options.dirty_age_ms_max;
+  while (!holding_.empty()) {
+    co_await sleep_until(ctx_.in_ms(std::max<std::uint64_t>(limit / 4, 1)));
+    auto files = holding_;
+    for (const auto& [id, file] : files)
+      if (file->buffer.dirty_blocks() > 0
+          && ctx_.now().ns >= file->dirty_since.ns + limit * 1'000'000)
+        kick(file, flush_mode::everything);
+  }
+  aging_ = false;
+}
+
+// -- storing --------------------------------------------------------------------------------------
+
+void file_flusher::kick(const file_ptr& file, flush_mode mode) {
+  if (file->buffer.dirty_blocks() == 0)
+    return;
+  if (is_small(file->size)) {
+    if (mode == flush_mode::everything) {
+      file->flush_inline = true;
+      start_commits(file);
+    }
+    return;
+  }
+  if (mode == flush_mode::full_stripes && file->buffer.dirty_blocks() < unit_blocks)
+    return;
+  auto ranges = file->buffer.dirty_ranges();
+  auto pieces = plan_flush(ranges, stripes_.full_stripe_blocks(), mode);
+  // What moves out of the metadata must be in the first commit of something bigger.
+  if (file->committed_inline && !pieces.empty() && ranges.front().first == 0
+      && pieces.front().first != 0) {
+    auto first =
+      plan_flush({ranges.data(), 1}, stripe_data_units_max * unit_blocks, flush_mode::everything);
+    std::erase_if(pieces, [&](const auto& p) { return p.first < ranges.front().end(); });
+    pieces.insert(pieces.begin(), first.begin(), first.end());
+  }
+  for (const auto& piece : pieces)
+    start_piece(file, piece);
+}
+
+void file_flusher::start_piece(const file_ptr& file, block_range range) {
+  auto size_end = std::min(file->size, range.end() * block_bytes);
+  auto blocks = std::make_shared<const frozen_blocks>(file->buffer.freeze(range));
+  ++file->pieces_in_flight;
+  ctx_.run.start(store_piece(file, std::move(blocks), size_end));
+}
+
+procedure<void> file_flusher::store_piece(file_ptr file,
+                                          std::shared_ptr<const frozen_blocks> blocks,
+                                          std::uint64_t size_end) {
+  auto generation = file->generation;
+  for (std::uint64_t first = 0; first < blocks->range().count;) {
+    auto stored = co_await stripes_.store(file->id, blocks, first);
+    if (file->generation != generation) { // given up meanwhile: no commit names it
+      if (stored)
+        stripes_.free(stored->layout);
+      break;
+    }
+    if (!stored) {
+      lose(file, stored.error());
+      break;
+    }
+    first += stored->range.count;
+    if (file->stored.empty())
+      file->first_stored_at = ctx_.now();
+    auto end = std::min(size_end, stored->range.end() * block_bytes);
+    file->stored.push_back({std::move(*stored), end});
+    start_commits(file);
+  }
+  --file->pieces_in_flight;
+  file->progress.wake_all();
+}
+
+/// The small content of a file leaves the metadata when block 0 is stored: that must not come after
+/// what lies behind it.
+void file_flusher::kick_start_of_file(const file_ptr& file) {
+  kick(file, flush_mode::everything);
+}
+
+// -- committing -----------------------------------------------------------------------------------
+
+void file_flusher::start_commits(const file_ptr& file) {
+  file->progress.wake_all(); // more for one that gathers
+  if (!std::exchange(file->committing, true))
+    ctx_.run.start(commit_all(file));
+}
+
+procedure<void> file_flusher::commit_all(file_ptr file) {
+  for (;;) {
+    co_await gather_more(file);
+    batch work;
+    if (!next_batch(file, work))
+      break;
+    co_await commit(file, std::move(work));
+    file->progress.wake_all();
+    if (budget_.contended())
+      relieve();
+  }
+  file->committing = false;
+  file->progress.wake_all();
+}
+
+procedure<void> file_flusher::gather_more(file_ptr file) {
+  const auto& limits = ctx_.options;
+  for (;;) {
+    boot_time due{file->first_stored_at.ns + limits.commit_delay_ms_max * 1'000'000};
+    bool last = file->draining > 0 && file->pieces_in_flight == 0;
+    if (file->stored.empty() || file->stored.size() >= limits.commit_stripes_min || last
+        || budget_.contended() || ctx_.now() >= due)
+      co_return;
+    co_await file->progress.wait_until(due);
+  }
+}
+
+bool file_flusher::next_inline(const file_ptr& file, batch& out) {
+  bool wanted = std::exchange(file->flush_inline, false);
+  if (!wanted || file->buffer.dirty_blocks() == 0 || file->pieces_in_flight > 0)
+    return false;
+  TROUPE_ASSERT(file->buffer.dirty_blocks() == 1);
+  auto block = file->buffer.freeze({0, 1});
+  auto bytes = block.window(0, 1);
+  out.is_inline = true;
+  out.operation.inline_data.emplace(bytes.view().begin(), bytes.view().begin() + file->size);
+  out.operation.size_at_least = file->size;
+  return true;
+}
+
+bool file_flusher::next_batch(const file_ptr& file, batch& out) {
+  auto& op = out.operation;
+  if (file->stored.empty()) {
+    if (!is_small(file->size) || !next_inline(file, out))
+      return false;
+  } else {
+    auto& stored = file->stored;
+    bool has_start = std::any_of(stored.begin(), stored.end(),
+                                 [](const auto& p) { return p.stripe.range.first == 0; });
+    if (file->committed_inline && !has_start) {
+      kick_start_of_file(file);
+      if (file->pieces_in_flight > 0)
+        return false; // it begins again when they are stored
+    }
+    auto count = std::min<std::size_t>(stored.size(), ctx_.options.commit_stripes_max);
+    if (has_start) // it must be among the first
+      std::stable_partition(stored.begin(), stored.end(),
+                            [](const auto& p) { return p.stripe.range.first == 0; });
+    out.pieces.assign(std::make_move_iterator(stored.begin()),
+                      std::make_move_iterator(stored.begin() + static_cast<long>(count)));
+    stored.erase(stored.begin(), stored.begin() + static_cast<long>(count));
+    file->first_stored_at = ctx_.now();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto& piece = out.pieces[i];
+      op.stripes.push_back(piece.stripe.layout);
+      op.extents.push_back(
+        {piece.stripe.range.first * block_bytes, piece.stripe.range.count * block_bytes, i, 0});
+      op.size_at_least = std::max(op.size_at_least, piece.size_end);
+    }
+  }
+  op.id = file->id;
+  op.modify_time = file->modify_time;
+  op.release_lease = file->release_with_commit && file->stored.empty()
+                     && file->pieces_in_flight == 0 && file->buffer.dirty_blocks() == 0;
+  return true;
+}
+
+procedure<expected<lease_id>> file_flusher::lease_for_commit(file_ptr file) {
+  if (leases_.held(file->id)) {
+    auto good = co_await leases_.wait_until_good(file->id);
+    if (good)
+      co_return *leases_.held(file->id);
+    if (good.error().code != errc::stale)
+      co_return good.error();
+  }
+  // Lost. If nobody changed the file meanwhile, it is as if it had never been.
+  auto granted = co_await leases_.acquire(file->id);
+  if (!granted)
+    co_return granted.error();
+  if (granted->attributes.change_count != file->committed.change_count)
+    co_return error{errc::stale_handle, "file " + to_string(file->id)
+                                          + " was changed by another client after this one "
+                                            "lost its write lease"};
+  co_return granted->lease;
+}
+
+procedure<void> file_flusher::commit(file_ptr file, batch work) {
+  auto generation = file->generation;
+  auto lease = co_await lease_for_commit(file);
+  if (file->generation != generation) {
+    for (const auto& piece : work.pieces)
+      stripes_.free(piece.stripe.layout);
+    co_return;
+  }
+  if (!lease) {
+    dissolve(file, work, true);
+    lose(file, lease.error());
+    co_return;
+  }
+  work.operation.lease = *lease;
+  meta_operation operation = work.operation;
+  auto answer = co_await partitions_.ask(std::move(operation));
+  if (answer.outcome && std::holds_alternative<write_committed>(*answer.outcome)) {
+    committed(file, work, std::get<write_committed>(*answer.outcome).attributes,
+              file->generation == generation);
+    co_return;
+  }
+  if (answer.outcome)
+    answer.outcome = error{errc::corrupt, "a partition answered a commit with something else"};
+  const auto& cause = answer.outcome.error();
+  if (file->generation != generation) {
+    for (const auto& piece : work.pieces)
+      if (answer.definite)
+        stripes_.free(piece.stripe.layout);
+    co_return;
+  }
+  dissolve(file, work, answer.definite);
+  bool passing = is_passing_refusal(cause.code) && cause.id != trp::no_quorum;
+  if (!passing || ++file->refusals > refusals_max) {
+    lose(file, cause);
+    co_return;
+  }
+  if (cause.code == errc::stale)
+    co_await leases_.confirm(file->id); // is it the lease, or a drive?
+  co_await sleep_until(ctx_.in_ms(refusal_pause_ms * file->refusals));
+  kick(file, flush_mode::everything);
+}
+
+void file_flusher::committed(const file_ptr& file, const batch& work,
+                             const inode_attributes& attributes, bool still_buffered) {
+  for (const auto& piece : work.pieces)
+    if (still_buffered)
+      file->buffer.settle(piece.stripe.range);
+  if (work.is_inline && still_buffered)
+    file->buffer.settle({0, 1});
+  file->refusals = 0;
+  file->committed = attributes;
+  file->size = std::max(file->size, attributes.size);
+  file->committed_inline = attributes.size > 0 && is_small(attributes.size);
+  file->layout.clear();
+  ++ctx_.report.commits;
+  if (work.operation.release_lease)
+    leases_.released(file->id);
+  if (file->committed_inline && !is_small(file->size) && file->buffer.holds(0))
+    file->buffer.touch(0); // grew while its small content was committed: it must move out
+  if (work.operation.release_lease || file->handles == 0 || file->size == 0)
+    file->buffer.drop_all_clean();
+  else
+    file->buffer.drop_clean((file->size - 1) / block_bytes);
+  account(file);
+  file->dirty_since = ctx_.now();
+}
+
+void file_flusher::dissolve(const file_ptr& file, const batch& work, bool free_units) {
+  for (const auto& piece : work.pieces) {
+    if (free_units)
+      stripes_.free(piece.stripe.layout);
+    file->buffer.unsettle(piece.stripe.range);
+  }
+  if (work.is_inline)
+    file->buffer.unsettle({0, 1});
+}
+
+void file_flusher::lose(const file_ptr& file, error cause) {
+  for (const auto& piece : file->stored) // never named by a commit
+    stripes_.free(piece.stripe.layout);
+  file->stored.clear();
+  ++file->generation;
+  file->refusals = 0;
+  auto bytes = file->buffer.lose_everything();
+  file->size = file->committed.size;
+  file->layout.clear();
+  ++file->error_count;
+  file->last_error = cause;
+  account(file);
+  ctx_.emit(writes_lost{file->id, bytes, std::move(cause)});
+  file->progress.wake_all();
+}
+
+procedure<void> file_flusher::drain(file_ptr file) {
+  ++file->draining;
+  while (!file->settled()) {
+    kick(file, flush_mode::everything);
+    if (file->settled())
+      break;
+    co_await file->progress.wait();
+  }
+  --file->draining;
+}
+
+procedure<expected<void>> file_flusher::commit_directly(file_ptr file, op_commit_write operation,
+                                                        std::optional<std::uint64_t> block,
+                                                        byte_vector content) {
+  operation.id = file->id;
+  for (std::uint32_t refusals = 0;; ++refusals) {
+    std::optional<stripe_layout> layout;
+    if (block) {
+      auto blocks = std::make_shared<const frozen_blocks>(*block, content);
+      auto stored = co_await stripes_.store(file->id, std::move(blocks), 0);
+      if (!stored)
+        co_return stored.error();
+      layout = std::move(stored->layout);
+      operation.stripes = {*layout};
+      operation.extents = {{*block * block_bytes, block_bytes, 0, 0}};
+    }
+    auto lease = co_await lease_for_commit(file);
+    if (!lease) {
+      if (layout)
+        stripes_.free(*layout);
+      co_return lease.error();
+    }
+    operation.lease = *lease;
+    meta_operation request = operation;
+    auto answer = co_await partitions_.ask(std::move(request));
+    if (answer.outcome) {
+      auto* done = std::get_if<write_committed>(&*answer.outcome);
+      if (!done)
+        co_return error{errc::corrupt, "a partition answered a commit with something else"};
+      file->committed = done->attributes;
+      file->size = done->attributes.size;
+      file->committed_inline = file->size > 0 && is_small(file->size);
+      file->layout.clear();
+      drop_clean(file);
+      ++ctx_.report.commits;
+      if (operation.release_lease)
+        leases_.released(file->id);
+      co_return expected<void>{};
+    }
+    if (layout && answer.definite)
+      stripes_.free(*layout);
+    const auto& cause = answer.outcome.error();
+    bool passing = is_passing_refusal(cause.code) && cause.id != trp::no_quorum;
+    if (!passing || !answer.definite || refusals >= refusals_max)
+      co_return cause;
+    if (cause.code == errc::stale)
+      co_await leases_.confirm(file->id);
+    co_await sleep_until(ctx_.in_ms(refusal_pause_ms * (refusals + 1)));
+  }
+}
+
+} // namespace troupe

@@ -1,0 +1,198 @@
+#include "cluster/gateway/lease_keeper.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+boot_time after_ms(boot_time from, std::uint64_t ms) {
+  return {from.ns + ms * 1'000'000};
+}
+} // namespace
+
+std::optional<lease_id> lease_keeper::held(lin file) const {
+  auto it = leases_.find(file);
+  if (it == leases_.end())
+    return std::nullopt;
+  return it->second.lease;
+}
+
+bool lease_keeper::good(lin file) const {
+  auto it = leases_.find(file);
+  return it != leases_.end() && ctx_.now() < it->second.good_until;
+}
+
+bool lease_keeper::recalled(lin file) const {
+  auto it = leases_.find(file);
+  return it != leases_.end() && it->second.recalled;
+}
+
+procedure<expected<lease_granted>> lease_keeper::acquire(lin file, const bool* give_up) {
+  while (releasing_.contains(file))
+    co_await released_.wait();
+  auto deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  for (;;) {
+    meta_operation operation = op_acquire_write_lease{file};
+    auto answer = co_await partitions_.ask(std::move(operation));
+    if (answer.outcome) {
+      auto* granted = std::get_if<lease_granted>(&*answer.outcome);
+      if (!granted)
+        co_return error{errc::corrupt, "a partition answered a lease with something else"};
+      adopt(file, {granted->lease, granted->lease_ms}, answer.sent_at);
+      co_return std::move(*granted);
+    }
+    if (answer.outcome.error().code != errc::busy || ctx_.now() >= deadline)
+      co_return answer.outcome.error();
+    if (give_up && *give_up)
+      co_return error{errc::interrupted, to_string(file)};
+    co_await sleep_until(ctx_.in_ms(ctx_.options.lease_retry_ms));
+  }
+}
+
+void lease_keeper::adopt(lin file, granted_lease lease, boot_time sent_at) {
+  bool first = leases_.empty();
+  auto& record = leases_[file];
+  record.lease = lease.lease;
+  record.lease_ms = lease.lease_ms;
+  record.good_until = after_ms(sent_at, lease.lease_ms);
+  record.recalled = false;
+  if (first)
+    more_.wake_all();
+}
+
+procedure<expected<void>> lease_keeper::wait_until_good(lin file) {
+  auto deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  for (;;) {
+    auto it = leases_.find(file);
+    if (it == leases_.end())
+      co_return error{errc::stale, "the write lease of " + to_string(file) + " is lost"};
+    if (good(file))
+      co_return expected<void>{};
+    if (ctx_.now() >= deadline)
+      co_return error{errc::unavailable,
+                      "the write lease of " + to_string(file) + " could not be renewed",
+                      trp::no_quorum};
+    co_await renewed_.wait_until(deadline);
+  }
+}
+
+procedure<void> lease_keeper::release(lin file) {
+  auto it = leases_.find(file);
+  if (it == leases_.end())
+    co_return;
+  meta_operation operation = op_release_lease{file, it->second.lease};
+  leases_.erase(it);
+  ++releasing_[file];
+  // If the partition does not hear it, the lease runs out there: nothing names it any more.
+  auto answer = co_await partitions_.ask(std::move(operation));
+  static_cast<void>(answer);
+  if (--releasing_[file] == 0)
+    releasing_.erase(file);
+  released_.wake_all();
+}
+
+procedure<void> lease_keeper::confirm(lin file) {
+  auto group = partitions_.group_of(file);
+  while (groups_[group].renewing) // it may have begun before the newest lease
+    co_await renewed_.wait();
+  co_await renew_group(group);
+}
+
+procedure<void> lease_keeper::renew_for_ever() {
+  for (;;) {
+    auto pause = leases_.empty() ? ctx_.options.idle_renew_ms : ctx_.options.lease_renew_ms;
+    co_await more_.wait_until(ctx_.in_ms(pause));
+    std::set<group_id> due;
+    for (const auto& [group, record] : groups_)
+      if (ctx_.now() >= after_ms(record.renewed_at, ctx_.options.idle_renew_ms))
+        due.insert(group);
+    for (const auto& [file, record] : leases_) {
+      auto group = partitions_.group_of(file);
+      if (ctx_.now() >= after_ms(groups_[group].renewed_at, ctx_.options.lease_renew_ms))
+        due.insert(group);
+    }
+    for (auto group : due)
+      if (!groups_[group].renewing)
+        ctx_.run.start(renew_group(group));
+  }
+}
+
+procedure<void> lease_keeper::renew_group(group_id group) {
+  auto& state = groups_[group]; // a map: the reference stays valid
+  state.renewing = true;
+  do {
+    state.again = false;
+    state.renewed_at = ctx_.now();
+    op_renew_leases request;
+    request.slot = state.slot;
+    for (const auto& [file, record] : leases_)
+      if (partitions_.group_of(file) == group)
+        request.held.push_back({file, record.lease});
+    if (!request.held.empty())
+      request.slot = slot_of(request.held.front().id);
+    auto named = request.held;
+    meta_operation operation = std::move(request);
+    auto answer = co_await partitions_.ask(std::move(operation));
+    auto* news = answer.outcome ? std::get_if<leases_renewed>(&*answer.outcome) : nullptr;
+    if (news)
+      take_news(named, *news, answer.sent_at);
+  } while (state.again);
+  state.renewing = false;
+  renewed_.wake_all();
+}
+
+void lease_keeper::take_news(const std::vector<held_lease>& named, const leases_renewed& news,
+                             boot_time sent_at) {
+  auto contains = [](const std::vector<lin>& list, lin file) {
+    return std::find(list.begin(), list.end(), file) != list.end();
+  };
+  for (const auto& [file, lease] : named) {
+    auto it = leases_.find(file);
+    if (it == leases_.end() || it->second.lease != lease)
+      continue; // released, or another grant, meanwhile
+    if (contains(news.lost, file)) {
+      lose(file);
+      continue;
+    }
+    auto& record = it->second;
+    record.good_until = std::max(record.good_until, after_ms(sent_at, record.lease_ms));
+    if (contains(news.recalled, file) && !std::exchange(record.recalled, true)
+        && listener_.recalled)
+      listener_.recalled(file);
+  }
+}
+
+void lease_keeper::lose(lin file) {
+  if (leases_.erase(file) > 0 && listener_.lost)
+    listener_.lost(file);
+}
+
+void lease_keeper::session_ready(group_id group, slot_id slot) {
+  auto& record = groups_[group];
+  record.slot = slot;
+  record.renewed_at = ctx_.now();
+  if (!std::exchange(running_, true))
+    ctx_.run.start(renew_for_ever());
+}
+
+void lease_keeper::session_lost(group_id group) {
+  std::vector<lin> files;
+  for (const auto& [file, record] : leases_)
+    if (partitions_.group_of(file) == group)
+      files.push_back(file);
+  for (auto file : files)
+    lose(file);
+  renewed_.wake_all();
+}
+
+void lease_keeper::leader_changed(group_id group) {
+  auto it = groups_.find(group);
+  if (it == groups_.end())
+    return;
+  if (it->second.renewing)
+    it->second.again = true;
+  else
+    ctx_.run.start(renew_group(group));
+}
+
+} // namespace troupe
