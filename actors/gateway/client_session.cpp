@@ -1,0 +1,102 @@
+#include "actors/gateway/client_session.hpp"
+
+#include "actors/security/certificates.hpp"
+
+namespace troupe {
+
+namespace {
+
+constexpr std::uint32_t question_ms = 2'000;
+constexpr std::uint64_t admit_wait_ns = 20'000'000'000;
+
+} // namespace
+
+client_session::~client_session() = default;
+
+expected<std::unique_ptr<client_session>>
+client_session::open(env& files, const std::string& directory, peer_role role) {
+  cluster_files paths{directory};
+  auto description = load_description(files, paths);
+  if (!description)
+    return description.error();
+  bool admin = role == peer_role::admin;
+  auto found =
+    load_credentials({admin ? paths.admin_certificate() : paths.client_certificate(),
+                      admin ? paths.admin_key() : paths.client_key(), paths.ca_certificate()},
+                     description->cluster);
+  if (!found)
+    return found.error();
+  std::unique_ptr<client_session> session{new client_session};
+  auto net = network::make(session->loop_, {}, *found, incarnation{static_cast<std::uint64_t>(session->loop_.time().wall().ns)});
+  if (!net)
+    return net.error();
+  session->net_ = std::move(*net);
+  if (auto learnt = session->learn_view(*description); !learnt)
+    return learnt.error();
+  return session;
+}
+
+expected<void> client_session::learn_view(const cluster_description& description) {
+  cluster_view guess;
+  for (std::size_t i = 0; i < description.node_addresses.size(); ++i)
+    guess.nodes.push_back(
+      {node_id{static_cast<std::uint32_t>(i + 1)}, description.node_addresses[i], true});
+  net_->set_nodes(guess);
+  error last{errc::unavailable, "no node answers", trp::cluster_not_running};
+  // All at once: the first good answer counts, so a dead node costs nothing.
+  std::size_t answers = 0;
+  bool learnt = false;
+  for (const auto& node : guess.nodes)
+    net_->ask<get_cluster_view>(node.id, {}, question_ms, [&](expected<cluster_view> view) {
+      ++answers;
+      if (!view) {
+        if (view.error().id)
+          last = view.error();
+        return;
+      }
+      if (!learnt || view->version > view_.version)
+        view_ = std::move(*view);
+      learnt = true;
+    });
+  // The callbacks refer to this frame: all of them come, at the latest at their timeout.
+  run_until([&] { return answers == guess.nodes.size(); });
+  if (!learnt)
+    return error{last.code, "cluster " + description.name + ": " + last.context, last.id};
+  net_->set_nodes(view_);
+  return {};
+}
+
+expected<client_id> client_session::admit(const std::string& purpose) {
+  auto end = loop_.time().boot().ns + admit_wait_ns;
+  error last{errc::unavailable, "no node answers", trp::no_quorum};
+  for (std::size_t turn = 0; loop_.time().boot().ns < end; ++turn) {
+    auto node = view_.nodes[turn % view_.nodes.size()].id;
+    auto answer = ask<cluster_request>(node, admit_client{purpose}, question_ms);
+    if (answer) {
+      if (const auto* result = std::get_if<cluster_result>(&answer->outcome))
+        return std::get<client_admitted>(*result).client;
+      last = {errc::unavailable, std::get<error>(answer->outcome).context, trp::no_quorum};
+    }
+    if (turn % view_.nodes.size() + 1 == view_.nodes.size()) // nobody leads just now
+      loop_.run_once(100);
+  }
+  return last;
+}
+
+expected<gateway_runner*> client_session::gateway(const std::string& purpose) {
+  if (gateway_)
+    return gateway_.get();
+  auto id = admit(purpose);
+  if (!id)
+    return id.error();
+  gateway_options options;
+  options.client = *id;
+  gateway_ = std::make_unique<gateway_runner>(loop_, *net_, options, view_);
+  net_->on_peer([this](node_id node, bool up) {
+    if (gateway_)
+      gateway_->peer_changed(node, up);
+  });
+  return gateway_.get();
+}
+
+} // namespace troupe

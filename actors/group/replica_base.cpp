@@ -1,0 +1,336 @@
+#include "actors/group/replica_base.hpp"
+
+#include "storage/base/assert.hpp"
+
+namespace troupe {
+
+replica_base::replica_base(replica_identity self, replica_services services,
+                           const replica_options& options)
+  : self_(self), services_(std::move(services)), options_(options),
+    preference_(options.preference) {
+  options_.consensus.seed = self.replica.value;
+}
+
+replica_base::~replica_base() {
+  *alive_ = false;
+  if (install_)
+    tables().drop(install_->table);
+}
+
+void replica_base::open(durable_state state) {
+  state_ids_ = state.checkpoint.state_id;
+  table_ = table_of(self_.replica, static_cast<std::uint16_t>(state_ids_));
+  tables().open(table_, state.checkpoint.index);
+  on_opened();
+  consensus_effects out;
+  consensus_.emplace(self_.replica, std::move(state), options_.consensus, now(), out);
+  for (auto& effect : out)
+    effects_.push_back(std::move(effect));
+  drain();
+}
+
+template <class Step>
+void replica_base::drive(Step step) {
+  if (!is_open())
+    return;
+  consensus_effects out;
+  step(*consensus_, out);
+  for (auto& effect : out)
+    effects_.push_back(std::move(effect));
+  drain();
+}
+
+/// Orders that arise while one is executed come after those that were there before.
+void replica_base::drain() {
+  if (draining_)
+    return;
+  draining_ = true;
+  while (!effects_.empty() && !finished_) {
+    auto effect = std::move(effects_.front());
+    effects_.pop_front();
+    std::visit([this](auto& x) { execute(x); }, effect);
+  }
+  draining_ = false;
+  services_.volume->pump();
+}
+
+void replica_base::receive(replica_id from, consensus_message message) {
+  drive(
+    [&](consensus& c, consensus_effects& out) { c.receive(now(), from, std::move(message), out); });
+}
+
+void replica_base::tick() {
+  drive([&](consensus& c, consensus_effects& out) { c.tick(now(), out); });
+  if (!is_open())
+    return;
+  checkpoint_if_due();
+  go_home_if_due();
+}
+
+expected<proposal_token> replica_base::propose(std::span<const shared_bytes> commands) {
+  if (!is_open())
+    return error{errc::not_leader, "replica is being opened"};
+  consensus_effects out;
+  auto token = consensus_->propose(now(), commands, out);
+  for (auto& effect : out)
+    effects_.push_back(std::move(effect));
+  drain();
+  return token;
+}
+
+void replica_base::apply_rows(table_batch rows, std::uint64_t index) {
+  tables().apply(table_, std::move(rows), index);
+}
+
+void replica_base::raise(event_severity severity, const std::string& name,
+                         std::map<std::string, std::string> fields) const {
+  fields["partition"] = std::to_string(self_.group.value);
+  fields["replica"] = std::to_string(self_.replica.value);
+  services_.event(severity, name, std::move(fields));
+}
+
+// -- orders of consensus --------------------------------------------------------------------------
+
+void replica_base::execute(send_message& x) {
+  services_.send({self_.group, self_.replica, x.to, std::move(x.body)});
+}
+
+void replica_base::execute(store_records& x) {
+  services_.volume->append(self_.replica, x.records,
+                           [this, alive = alive_, token = x.token](const expected<void>& result) {
+                             if (*alive)
+                               stored(token, result);
+                           });
+}
+
+void replica_base::stored(store_token token, const expected<void>& result) {
+  if (!result)
+    raise(event_severity::error, "journal_append_failed", {{"why", result.error().context}});
+  drive([&](consensus& c, consensus_effects& out) {
+    if (result)
+      c.durable(now(), token, out);
+    else
+      c.failed(token, out);
+  });
+}
+
+void replica_base::execute(apply_command& x) {
+  if (consensus_->role() == consensus_role::leader)
+    ++commits_;
+  on_command(x);
+}
+
+void replica_base::execute(proposal_finished& x) {
+  on_proposal(x);
+}
+
+void replica_base::execute(role_changed& x) {
+  if (x.role == consensus_role::stopped)
+    finished_ = true;
+  on_role(x);
+}
+
+void replica_base::execute(members_changed&) {}
+void replica_base::execute(change_finished&) {}
+void replica_base::execute(transfer_finished&) {}
+
+void replica_base::execute(reopen_group& x) {
+  raise(event_severity::warn, "replica_reopened", {{"why", x.reason}});
+  finished_ = true;
+}
+
+// -- checkpoints ----------------------------------------------------------------------------------
+
+void replica_base::checkpoint_if_due() {
+  if (checkpointing_ || raft().last_applied() <= raft().checkpoint_index())
+    return;
+  bool due = raft().bytes_since_checkpoint() >= options_.checkpoint_bytes;
+  for (const auto& laggard : services_.volume->laggards())
+    due = due || laggard.replica == self_.replica;
+  if (!due)
+    return;
+  checkpointing_ = true;
+  tables().checkpoint(table_, [this, alive = alive_](expected<std::uint64_t> index) {
+    if (!*alive)
+      return;
+    checkpointing_ = false;
+    if (!index)
+      return raise(event_severity::error, "checkpoint_failed", {{"why", index.error().context}});
+    drive([&](consensus& c, consensus_effects& out) { c.checkpointed(*index, out); });
+  });
+  services_.volume->pump();
+}
+
+// -- leadership goes home -------------------------------------------------------------------------
+
+void replica_base::set_preferred_leader(replica_id preferred, bool its_node_is_up) {
+  preferred_ = preferred;
+  preferred_node_up_ = its_node_is_up;
+}
+
+void replica_base::go_home_if_due() {
+  bool leads = raft().leader_ready();
+  bool well = false;
+  if (leads && preferred_ != self_.replica)
+    for (const auto& f : raft().followers(now()))
+      if (f.member.replica == preferred_)
+        well = preferred_node_up_ && f.healthy && f.caught_up;
+  if (!preference_.look(leads, self_.replica, preferred_, well, now()))
+    return;
+  drive([&](consensus& c, consensus_effects& out) {
+    if (auto begun = c.transfer_leadership(now(), preferred_, out); !begun)
+      raise(event_severity::debug, "transfer_refused", {{"why", begun.error().context}});
+  });
+}
+
+std::vector<replica_id> replica_base::missing_replicas() const {
+  std::vector<replica_id> out;
+  if (is_open())
+    for (const auto& f : raft().followers(now()))
+      if (!f.healthy)
+        out.push_back(f.member.replica);
+  return out;
+}
+
+// -- state installs -------------------------------------------------------------------------------
+
+void replica_base::execute(install_state& x) {
+  if (install_)
+    abort_install(error{errc::interrupted, "a newer state is offered"});
+  auto id = ++state_ids_;
+  install_ =
+    install{x.token, x.from, x.index, id, table_of(self_.replica, static_cast<std::uint16_t>(id))};
+  raise(event_severity::info, "state_install_started",
+        {{"from", std::to_string(x.from.value)}, {"index", std::to_string(x.index)}});
+  begin_install();
+}
+
+void replica_base::begin_install() {
+  auto id = install_->state_id;
+  services_.pull(
+    {self_.group, install_->from, true}, [this, alive = alive_, id](expected<state_piece> piece) {
+      if (!*alive || !install_ || install_->state_id != id)
+        return;
+      if (!piece)
+        return abort_install(piece.error());
+      if (piece->index < install_->index)
+        return abort_install(error{errc::stale, "the source is behind what it offered"});
+      tables().import_begin(install_->table, [this, alive, id](const expected<void>& begun) {
+        if (!*alive || !install_ || install_->state_id != id)
+          return;
+        if (!begun)
+          return abort_install(begun.error());
+        next_piece();
+      });
+      services_.volume->pump();
+    });
+}
+
+void replica_base::next_piece() {
+  services_.pull({self_.group, install_->from, false},
+                 [this, alive = alive_, id = install_->state_id](expected<state_piece> piece) {
+                   if (*alive)
+                     take_piece(id, std::move(piece));
+                 });
+}
+
+void replica_base::take_piece(std::uint64_t state_id, expected<state_piece> piece) {
+  if (!install_ || install_->state_id != state_id)
+    return;
+  if (!piece)
+    return abort_install(piece.error());
+  auto after = [this, alive = alive_, state_id,
+                last = piece->rows.empty()](const expected<void>& result) {
+    if (!*alive || !install_ || install_->state_id != state_id)
+      return;
+    if (!result)
+      return abort_install(result.error());
+    if (!last)
+      return next_piece();
+    drive([&](consensus& c, consensus_effects& out) {
+      c.install_done(now(), install_->token, state_id, out);
+    });
+  };
+  if (piece->rows.empty()) {
+    tables().import_finish(install_->table, install_->index, after);
+  } else {
+    auto view = piece->rows.view();
+    tables().import_chunk(install_->table, byte_vector(view.begin(), view.end()), after);
+  }
+  services_.volume->pump();
+}
+
+void replica_base::abort_install(const error& why) {
+  raise(event_severity::warn, "state_install_failed", {{"why", why.context}});
+  auto gone = *install_;
+  install_.reset();
+  tables().drop(gone.table);
+  if (consensus_)
+    consensus_->install_failed(gone.token);
+}
+
+void replica_base::execute(switch_state& x) {
+  TROUPE_ASSERT(install_ && install_->token == x.token);
+  auto old = std::exchange(table_, install_->table);
+  install_.reset();
+  tables().drop(old);
+  raise(event_severity::info, "state_install_done", {{"index", std::to_string(x.index)}});
+  on_state_replaced();
+}
+
+void replica_base::execute(drop_state& x) {
+  if (!install_ || install_->token != x.token)
+    return;
+  tables().drop(install_->table);
+  install_.reset();
+}
+
+void replica_base::serve_pull(const pull_state& request,
+                              std::function<void(expected<state_piece>)> done) {
+  if (!is_open())
+    return done(error{errc::unavailable, "replica is being opened"});
+  if (request.begin) {
+    tables().export_end(table_); // whoever pulled before gave up, or starts again
+    tables().export_begin(table_, [done](expected<std::uint64_t> index) {
+      if (index)
+        done(state_piece{*index, {}});
+      else
+        done(index.error());
+    });
+  } else {
+    tables().export_chunk(table_, [done](expected<byte_vector> rows) {
+      if (rows)
+        done(state_piece{0, shared_bytes{std::move(*rows)}});
+      else
+        done(rows.error());
+    });
+  }
+  services_.volume->pump();
+}
+
+replica_report replica_base::report() const {
+  replica_report out;
+  out.group = self_.group;
+  out.replica = self_.replica;
+  out.drive = self_.drive;
+  out.preferred_leader = preferred_;
+  if (!consensus_)
+    return out;
+  const auto& c = *consensus_;
+  out.role = c.role() == consensus_role::leader      ? replica_role::leader
+             : c.role() == consensus_role::candidate ? replica_role::candidate
+                                                     : replica_role::follower;
+  for (const auto& m : c.members().members)
+    if (m.replica == self_.replica && m.role != member_role::voter)
+      out.role = replica_role::learner;
+  out.leader = c.leader();
+  out.term = c.term();
+  out.commit_index = c.commit_index();
+  out.applied_index = c.last_applied();
+  out.checkpoint_index = c.checkpoint_index();
+  out.commits = commits_;
+  out.missing = missing_replicas();
+  return out;
+}
+
+} // namespace troupe

@@ -1,0 +1,149 @@
+#include "actors/metadata/metadata_volume.hpp"
+
+#include <utility>
+
+namespace troupe {
+
+expected<std::unique_ptr<metadata_volume>>
+metadata_volume::open(env& files, const std::string& drive_directory, const drive_uuid& drive,
+                      metadata_options options, file_io& io, worker_pool& pool) {
+  auto journal =
+    open_journal(files, drive_directory + "/" + metadata_paths::journal, drive, options.journal);
+  if (!journal)
+    return journal.error();
+  auto engine =
+    leveldb_engine::open(drive_directory + "/" + metadata_paths::tables, false, options.leveldb);
+  if (!engine)
+    return engine.error();
+  auto c = std::make_shared<core>(std::move(*journal), drive, options, io, pool);
+  c->tables = std::make_unique<table_store>(std::move(*engine), options.tables);
+  return std::unique_ptr<metadata_volume>{new metadata_volume{std::move(c)}};
+}
+
+metadata_volume::~metadata_volume() {
+  core_->closed = true;
+  core_->waiting.clear();
+}
+
+std::map<replica_id, recovered_replica> metadata_volume::take_replicas() {
+  return std::exchange(core_->journal.replicas, {});
+}
+
+void metadata_volume::append(replica_id replica, const std::vector<log_record>& records,
+                             stored done) {
+  if (!core_->recoveries.empty()) {
+    core_->staged.push_back({replica, records, std::move(done)});
+    return;
+  }
+  core_->append(replica, records, std::move(done));
+}
+
+void metadata_volume::core::append(replica_id replica, const std::vector<log_record>& records,
+                                   stored done) {
+  auto lsn = journal.state.append(replica, records);
+  if (!lsn)
+    return done(lsn.error());
+  waiting.push_back({*lsn, std::move(done)});
+  pump_journal();
+}
+
+void metadata_volume::recover(replica_id replica,
+                              std::function<void(expected<recovered_replica>)> done) {
+  core_->recoveries.push_back({replica, std::move(done)});
+  core_->start_recovery();
+}
+
+void metadata_volume::core::start_recovery() {
+  if (recoveries.empty() || recovering || closed)
+    return;
+  if (!journal.state.idle())
+    return pump_journal(); // comes back here when everything is written
+  recovering = true;
+  auto self = shared_from_this();
+  auto started =
+    pool.run_for([self] { return recover_journal(*self->journal.log, self->drive); },
+                 [self](expected<recovered_journal> found) { self->recovered(std::move(found)); });
+  if (!started)
+    recovered(started.error());
+}
+
+void metadata_volume::core::recovered(expected<recovered_journal> found) {
+  recovering = false;
+  if (closed)
+    return;
+  auto wanted = std::move(recoveries.front());
+  recoveries.pop_front();
+  if (!found) {
+    wanted.done(found.error());
+  } else if (auto it = found->replicas.find(wanted.replica); it == found->replicas.end()) {
+    wanted.done(error{errc::not_found, "replica " + std::to_string(wanted.replica.value)});
+  } else {
+    wanted.done(std::move(it->second));
+  }
+  if (!recoveries.empty())
+    return start_recovery();
+  auto released = std::exchange(staged, {});
+  for (auto& s : released)
+    append(s.replica, s.records, std::move(s.done));
+}
+
+void metadata_volume::core::pump() {
+  pump_journal();
+  pump_tables();
+}
+
+void metadata_volume::core::pump_journal() {
+  if (closed)
+    return;
+  auto batch = journal.state.next_batch();
+  if (!batch)
+    return;
+  // The journal keeps the bytes until it hears of the batch; this object lives until then.
+  auto self = shared_from_this();
+  io.write(journal.log->descriptor(), {{batch->offset, shared_bytes{self, batch->bytes}}}, true,
+           [self, number = batch->number](const expected<void>& result) {
+             self->batch_written(number, result);
+           });
+}
+
+void metadata_volume::core::batch_written(std::uint64_t number, const expected<void>& result) {
+  if (!result) {
+    journal.state.batch_failed(result.error());
+    auto failed = std::exchange(waiting, {});
+    for (auto& w : failed)
+      w.done(result.error());
+    return;
+  }
+  auto durable = journal.state.batch_done(number);
+  if (!recoveries.empty() && journal.state.idle())
+    start_recovery();
+  pump_journal(); // the next batch is on its way before anybody reacts to this one
+  while (!closed && !waiting.empty() && waiting.front().lsn <= durable) {
+    auto done = std::move(waiting.front().done);
+    waiting.pop_front();
+    done({});
+  }
+}
+
+void metadata_volume::core::pump_tables() {
+  if (closed)
+    return;
+  for (auto& job : tables->take_jobs())
+    jobs.push_back(std::move(job));
+  while (!jobs.empty()) {
+    auto job = std::move(jobs.front());
+    jobs.pop_front();
+    auto finish = [self = shared_from_this(), end = job.finish] {
+      if (self->closed)
+        return;
+      end();
+      self->pump_tables();
+    };
+    if (!pool.run(job.run, std::move(finish))) {
+      jobs.push_front(std::move(job)); // the pool is full: a completion pumps again
+      return;
+    }
+  }
+}
+
+} // namespace troupe

@@ -1,0 +1,114 @@
+#pragma once
+
+#include "actors/kit/file_io.hpp"
+#include "actors/kit/worker_pool.hpp"
+#include "storage/journal/journal.hpp"
+#include "storage/meta/leveldb_engine.hpp"
+#include "storage/meta/table_store.hpp"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace troupe {
+
+/// Where the parts of a drive lie that hosts replicas, inside the drive's directory.
+struct metadata_paths {
+  static constexpr const char* journal = "journal"; ///< A directory, see create_journal.
+  static constexpr const char* tables = "tables";   ///< The LevelDB database.
+};
+
+struct metadata_options {
+  journal_options journal;
+  table_store_options tables;
+  leveldb_options leveldb;
+  std::uint64_t laggard_segments = 4; ///< A replica that pins more must checkpoint.
+};
+
+/// What one drive keeps for the replicas on it: the journal (their logs) and the table store (their
+/// states), both driven on the reactor without blocking it. Reactor thread only. Callbacks of a
+/// volume that was destroyed are dropped.
+class metadata_volume {
+public:
+  using stored = std::function<void(expected<void>)>;
+
+  /// Opens journal and tables of a drive. Blocks (start of a node). Never creates either
+  /// (hazards F23d): errors as those of `open_journal` and `leveldb_engine::open`.
+  static expected<std::unique_ptr<metadata_volume>>
+  open(env& files, const std::string& drive_directory, const drive_uuid& drive,
+       metadata_options options, file_io& io, worker_pool& pool);
+  ~metadata_volume();
+  metadata_volume(const metadata_volume&) = delete;
+  metadata_volume& operator=(const metadata_volume&) = delete;
+
+  /// What the journal kept of each replica. To be taken once, at the start.
+  std::map<replica_id, recovered_replica> take_replicas();
+
+  /// Appends records of one replica and calls `done` when they are durable, or with the error
+  /// after which the journal is dead. Refusals come back at once through `done`.
+  void append(replica_id replica, const std::vector<log_record>& records, stored done);
+  /// Reads the journal again for a replica that starts anew in this process (its actor died, or
+  /// consensus wants it): everything appended so far is written first, appends of others wait.
+  void recover(replica_id replica, std::function<void(expected<recovered_replica>)> done);
+  /// True if entries of so many bytes would be taken now.
+  bool admits(std::uint64_t bytes) const { return core_->journal.state.admits(bytes); }
+
+  /// The tables of all replicas on this drive. After any call, call `pump`.
+  table_store& tables() { return *core_->tables; }
+  /// Starts what became ready: table jobs on the pool, the next journal batch.
+  void pump() { core_->pump(); }
+
+  const journal_counters& journal_counts() const { return core_->journal.state.counters(); }
+  /// Replicas whose checkpoint holds back the journal.
+  std::vector<journal_laggard> laggards() const {
+    return core_->journal.state.laggards(core_->options.laggard_segments);
+  }
+  bool journal_tail_was_cut() const { return core_->journal.tail_was_cut; }
+  const expected<void>& health() const { return core_->journal.state.health(); }
+
+private:
+  struct staged_append {
+    replica_id replica;
+    std::vector<log_record> records;
+    stored done;
+  };
+  struct wanted_recovery {
+    replica_id replica;
+    std::function<void(expected<recovered_replica>)> done;
+  };
+  struct waiting_append {
+    journal_lsn lsn;
+    stored done;
+  };
+  /// What outlives the volume while I/O is in flight.
+  struct core : std::enable_shared_from_this<core> {
+    core(opened_journal opened, const drive_uuid& d, metadata_options o, file_io& f, worker_pool& p)
+      : journal(std::move(opened)), drive(d), options(o), io(f), pool(p) {}
+    void pump();
+    void pump_journal();
+    void pump_tables();
+    void append(replica_id replica, const std::vector<log_record>& records, stored done);
+    void start_recovery();
+    void recovered(expected<recovered_journal> found);
+    void batch_written(std::uint64_t number, const expected<void>& result);
+
+    opened_journal journal;
+    drive_uuid drive;
+    metadata_options options;
+    file_io& io;
+    worker_pool& pool;
+    std::unique_ptr<table_store> tables;
+    std::deque<waiting_append> waiting;     ///< Ascending by LSN.
+    std::deque<staged_append> staged;       ///< Arrived while a recovery waits or runs.
+    std::deque<wanted_recovery> recoveries; ///< The first one waits or runs.
+    bool recovering = false;                ///< It runs.
+    std::deque<table_job> jobs;             ///< Ready, but the pool was full.
+    bool closed = false;
+  };
+  explicit metadata_volume(std::shared_ptr<core> c) : core_(std::move(c)) {}
+
+  std::shared_ptr<core> core_;
+};
+
+} // namespace troupe

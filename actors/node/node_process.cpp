@@ -1,0 +1,133 @@
+#include "actors/node/node_process.hpp"
+
+#include "actors/kit/log.hpp"
+#include "actors/kit/reactor_scheduler.hpp"
+#include "actors/node/node_actor.hpp"
+#include "actors/security/certificates.hpp"
+#include "cluster/cluster_config_format.hpp"
+#include "storage/base/posix_env.hpp"
+#include "storage/consensus/consensus.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+namespace troupe {
+
+namespace {
+
+int refuse(const error& why) {
+  std::fprintf(stderr, "troupe: node did not start\n  %s\n", describe(why).c_str());
+  return 1;
+}
+
+/// Counts the starts of a node, durably: every start is a new incarnation.
+expected<incarnation> next_incarnation(env& files, const std::string& directory) {
+  auto path = directory + "/incarnation";
+  std::uint64_t last = 0;
+  if (auto bytes = files.read_file(path, 64))
+    last = std::strtoull(std::string{as_text(*bytes)}.c_str(), nullptr, 10);
+  else if (bytes.error().code != errc::not_found)
+    return bytes.error();
+  auto text = std::to_string(last + 1);
+  if (auto saved = files.replace_file(path, as_bytes(text)); !saved)
+    return saved.error();
+  return incarnation{last + 1};
+}
+
+expected<cluster_config> cached_config(env& files, const node_config& config) {
+  auto path = config.directory + "/cluster.config";
+  auto bytes = files.read_file(path, 64 * mib);
+  if (!bytes)
+    return bytes.error();
+  auto decoded = decode_config_file(*bytes);
+  if (decoded && decoded->cluster != config.cluster)
+    return error{errc::wrong_cluster, path, trp::foreign_data_directory};
+  return decoded;
+}
+
+/// A descriptor that becomes readable when the process shall end.
+int signal_descriptor() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGTERM);
+  ::sigaddset(&set, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+struct system_config : caf::actor_system_config {
+  explicit system_config(reactor& loop) { reactor_scheduler::install(*this, loop); }
+};
+
+} // namespace
+
+int run_node(const std::string& config_path) {
+  int stop_fd = signal_descriptor(); // before any thread, so that all block these signals
+  posix_env files;
+  if (auto library = check_consensus_library(); !library)
+    return refuse(library.error());
+  auto config = load_node_config(files, config_path);
+  if (!config)
+    return refuse(config.error());
+  node_options options;
+  if (auto fine = override_options(config->options, options); !fine)
+    return refuse(fine.error());
+  auto own = load_credentials({config->certificate, config->key, config->ca}, config->cluster);
+  if (!own)
+    return refuse(own.error());
+  auto lock = files.lock(config->directory + "/lock");
+  if (!lock)
+    return refuse(lock.error());
+  auto first = cached_config(files, *config);
+  if (!first)
+    return refuse(first.error());
+  auto process = next_incarnation(files, config->directory);
+  if (!process)
+    return refuse(process.error());
+  log_options logging;
+  logging.path = config->directory + "/events.log";
+  logging.node = config->node;
+  if (auto opened = open_log(logging); !opened)
+    return refuse(opened.error());
+
+  reactor loop;
+  error io_trouble;
+  auto io = make_file_io(loop, options.io, &io_trouble);
+  worker_pool pool{loop, options.workers};
+  auto net = network::make(loop, options.transport, *own, *process);
+  if (!net)
+    return refuse(net.error());
+  if (auto listening = (*net)->listen(config->listen); !listening)
+    return refuse(listening.error());
+  auto pid_text = std::to_string(::getpid()) + "\n";
+  if (auto saved = files.replace_file(config->directory + "/pid", as_bytes(pid_text)); !saved)
+    return refuse(saved.error());
+  node_services services{loop, files, *io, pool, **net, *config, options, *process};
+  if (io_trouble.code != errc::none)
+    services.raise(event_severity::warn, "no_io_uring", {{"why", io_trouble.context}});
+  {
+    system_config system_options{loop};
+    caf::actor_system system{system_options};
+    system.await_actors_before_shutdown(false);
+    auto root = system.spawn(node_actor, &services, &(*net)->messages(),
+                             std::make_shared<const cluster_config>(std::move(*first)));
+    services.raise(event_severity::info, "node_started",
+                   {{"process", std::to_string(process->value)}, {"io", io->kind()}});
+    loop.watch(stop_fd, EPOLLIN, [&](std::uint32_t) { loop.stop(); });
+    loop.run();
+    loop.unwatch(stop_fd);
+    services.raise(event_severity::info, "node_stopped", {});
+    flush_log();
+    // Everything acknowledged is durable: an end is not gentler to the data than a kill.
+    ::_exit(0);
+  }
+}
+
+} // namespace troupe

@@ -1,0 +1,81 @@
+#pragma once
+
+#include "actors/group/replica_actor.hpp"
+#include "actors/node/node_services.hpp"
+#include "cluster/restart_state.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/event_based_actor.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+
+namespace troupe {
+
+/// The replicas of one node: opens the journals and tables of its drives, runs an actor for each
+/// replica found there, opens those anew that ended. Reactor thread only.
+class node_replicas {
+public:
+  struct wiring {
+    std::function<boot_time()> node_lease_until;
+    std::function<void(const cluster_config&)> announce; ///< Committed by the cluster group.
+    std::function<void(config_version)> fetch_config;
+    std::function<void(const drive_uuid&, std::vector<run_ref>, std::function<void(bool)>)>
+      free_runs;
+    std::function<std::shared_ptr<const cluster_config>()> config;
+  };
+  /// @param owner  spawns and monitors the replica actors.
+  node_replicas(caf::event_based_actor* owner, const node_services& services, wiring wires);
+
+  /// Opens every drive that hosts replicas and starts them. A drive that cannot be opened is left
+  /// out with an event. Blocks (start of the node).
+  void open_all();
+  bool ended(const caf::actor_addr& who, boot_time now);
+  /// Ticks all replicas in one burst, starts again what is due.
+  void tick(boot_time now);
+  void config_changed(std::shared_ptr<const cluster_config> config);
+
+  void receive(consensus_parcel parcel);
+  /// Each answers errc::not_leader through the response if no such replica runs here.
+  void call(group_id group, meta_call call);
+  void call(cluster_call call);
+  void call(pull_call call);
+  void call(rows_call call);
+
+  /// Reports as of the last tick.
+  std::vector<replica_report> reports() const;
+  /// Syncs of the journal on a drive; 0 if it has none.
+  std::uint64_t journal_syncs(const drive_uuid& drive) const;
+  /// Leaders as these replicas know them.
+  std::map<group_id, replica_id> leaders() const;
+  std::vector<actor_report> actors() const;
+  bool kill(const std::string& path);
+
+private:
+  struct entry {
+    replica_identity self;
+    metadata_volume* volume = nullptr;
+    caf::actor actor;
+    restart_state restarts;
+    boot_time start_at{};
+    bool wants_start = false;
+    replica_report report;
+  };
+  void start(entry& e, durable_state state);
+  void start_again(entry& e);
+  entry* find(group_id group);
+  static std::string path_of(const entry& e);
+  replica_services services_for(const entry& e);
+  void pull(pull_state request, std::function<void(expected<state_piece>)> done);
+  void send(consensus_parcel parcel);
+  node_id node_of(group_id group, replica_id replica) const;
+
+  caf::event_based_actor* owner_;
+  const node_services& services_;
+  wiring wiring_;
+  std::map<drive_uuid, std::unique_ptr<metadata_volume>> volumes_;
+  std::map<replica_id, entry> replicas_;
+};
+
+} // namespace troupe
