@@ -141,7 +141,7 @@ json json_of(const file_layout& x) {
           {"stripes", std::move(stripes)}};
 }
 
-json json_of(const check_report& x) {
+json json_of(const fsck_report& x) {
   json findings = json::array();
   for (const auto& f : x.findings)
     findings.push_back(

@@ -18,6 +18,6 @@ nlohmann::json json_of(const link_report& x);
 nlohmann::json json_of(const actor_report& x);
 nlohmann::json json_of(const event_record& x);
 nlohmann::json json_of(const file_layout& x);
-nlohmann::json json_of(const check_report& x);
+nlohmann::json json_of(const fsck_report& x);
 
 } // namespace troupe::shell
