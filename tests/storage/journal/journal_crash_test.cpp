@@ -12,7 +12,7 @@ void check_crash_here(const memory_env& e, const workload& work, std::uint64_t d
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     auto after = e.clone();
     after->crash(seed);
-    auto opened = open_journal(*after, "/d", test_drive(), tiny_options());
+    auto opened = open_journal(*after, "/d", test_drive(), tiny_journal_options());
     INFO("seed " << seed << " durable " << durable);
     if (!opened)
       INFO(describe(opened.error()));
@@ -30,8 +30,8 @@ TEST_CASE("journal: a power cut at any moment loses nothing durable and invents 
   // Method: the environment is cloned at each boundary and crashed with several seeds.
   memory_env e;
   REQUIRE(e.make_directory("/d"));
-  REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
-  auto opened = open_journal(e, "/d", test_drive(), tiny_options());
+  REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+  auto opened = open_journal(e, "/d", test_drive(), tiny_journal_options());
   REQUIRE(opened);
   workload work{7, {}, 1};
   std::uint64_t durable = 0;
@@ -55,13 +55,13 @@ TEST_CASE("journal: crash after crash, it goes on where it was", "[unit][journal
   // Method: a few batches, a crash in the middle of a write or not, open, compare, go on.
   memory_env e;
   REQUIRE(e.make_directory("/d"));
-  REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
+  REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
   model state;
   std::uint64_t next_id = 1;
   std::uint64_t cut_count = 0;
   std::uint64_t segments = 0;
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
-    auto opened = open_journal(e, "/d", test_drive(), tiny_options());
+    auto opened = open_journal(e, "/d", test_drive(), tiny_journal_options());
     INFO("seed " << seed);
     REQUIRE(opened);
     REQUIRE(dump(opened->replicas) == dump(state));
@@ -84,7 +84,7 @@ TEST_CASE("journal: crash after crash, it goes on where it was", "[unit][journal
     }
     segments += opened->state.counters().segments;
     e.crash(seed * 31 + 5);
-    auto again = open_journal(e, "/d", test_drive(), tiny_options());
+    auto again = open_journal(e, "/d", test_drive(), tiny_journal_options());
     REQUIRE(again);
     REQUIRE(work.was_after(dump(again->replicas), durable));
     state = again->replicas;
@@ -97,8 +97,8 @@ TEST_CASE("journal: crash after crash, it goes on where it was", "[unit][journal
 TEST_CASE("journal: heads and the states that consensus folds agree", "[unit][journal]") {
   memory_env e;
   REQUIRE(e.make_directory("/d"));
-  REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
-  auto opened = open_journal(e, "/d", test_drive(), tiny_options());
+  REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+  auto opened = open_journal(e, "/d", test_drive(), tiny_journal_options());
   REQUIRE(opened);
   workload work{3, {}, 1};
   for (int i = 0; i < 1000; ++i) {
@@ -126,9 +126,9 @@ TEST_CASE("journal: a crash while it is made leaves none or a whole one", "[unit
       REQUIRE(e.make_directory("/d"));
       fault_env cut{e};
       cut.stop_after(changes);
-      auto made = create_journal(cut, "/d", test_drive(), tiny_options());
+      auto made = create_journal(cut, "/d", test_drive(), tiny_journal_options());
       e.crash(seed);
-      auto opened = open_journal(e, "/d", test_drive(), tiny_options());
+      auto opened = open_journal(e, "/d", test_drive(), tiny_journal_options());
       INFO("changes " << changes << " seed " << seed);
       if (made)
         REQUIRE(opened);
@@ -138,8 +138,8 @@ TEST_CASE("journal: a crash while it is made leaves none or a whole one", "[unit
       }
       none = true;
       REQUIRE(opened.error().code == errc::not_found);
-      REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
-      REQUIRE(open_journal(e, "/d", test_drive(), tiny_options()));
+      REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+      REQUIRE(open_journal(e, "/d", test_drive(), tiny_journal_options()));
     }
   CHECK(none);
   CHECK(whole);

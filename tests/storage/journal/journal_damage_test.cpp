@@ -25,11 +25,11 @@ struct old_journal {
 
   old_journal() {
     REQUIRE(e.make_directory("/d"));
-    REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
-    auto journal = open_journal(e, "/d", test_drive(), tiny_options());
+    REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+    auto journal = open_journal(e, "/d", test_drive(), tiny_journal_options());
     REQUIRE(journal);
     workload work{21, {}, 1};
-    while (journal->state.counters().segments < 2 * tiny_options().segment_count + 3
+    while (journal->state.counters().segments < 2 * tiny_journal_options().segment_count + 3
            || journal->state.segments_in_use() < 3) {
       for (int i = 0; i < 3; ++i)
         work.step(journal->state);
@@ -50,7 +50,7 @@ struct old_journal {
   }
 
   expected<opened_journal> open_copy(memory_env& copy) const {
-    return open_journal(copy, "/d", test_drive(), tiny_options());
+    return open_journal(copy, "/d", test_drive(), tiny_journal_options());
   }
 };
 
@@ -74,7 +74,7 @@ TEST_CASE("journal: a flipped bit before the last batch is quarantine, not a tor
       // Not used again, even if the bit flips back.
       REQUIRE(copy->flip_bits("/d/journal", at, mask));
       CHECK(j.open_copy(*copy).error().code == errc::quarantined);
-      CHECK(create_journal(*copy, "/d", test_drive(), tiny_options()).error().code
+      CHECK(create_journal(*copy, "/d", test_drive(), tiny_journal_options()).error().code
             == errc::already_exists);
     }
 }
@@ -87,7 +87,7 @@ TEST_CASE("journal: damage where nothing is needed any more does not matter", "[
     for (auto at = batch.offset; at < batch.offset + batch.bytes; at += journal_page_bytes)
       live_pages.insert(at / journal_page_bytes);
   std::size_t damaged = 0;
-  for (std::uint64_t page = 1; page < journal_file_bytes(tiny_options()) / journal_page_bytes;
+  for (std::uint64_t page = 1; page < journal_file_bytes(tiny_journal_options()) / journal_page_bytes;
        ++page)
     if (!live_pages.contains(page)) {
       REQUIRE(copy->flip_bits("/d/journal", page * journal_page_bytes + 70, 0xff));
@@ -116,8 +116,8 @@ TEST_CASE("journal: records of earlier rounds are never replayed", "[unit][journ
   // newest segment.
   memory_env e;
   REQUIRE(e.make_directory("/d"));
-  REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
-  auto journal = open_journal(e, "/d", test_drive(), tiny_options());
+  REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+  auto journal = open_journal(e, "/d", test_drive(), tiny_journal_options());
   REQUIRE(journal);
   replica_id one{1};
   REQUIRE(journal->state.create_replica(one, group_id{1}, {}));
@@ -139,7 +139,7 @@ TEST_CASE("journal: records of earlier rounds are never replayed", "[unit][journ
       ++aligned;
     }
     auto copy = e.clone();
-    auto opened = open_journal(*copy, "/d", test_drive(), tiny_options());
+    auto opened = open_journal(*copy, "/d", test_drive(), tiny_journal_options());
     REQUIRE(opened);
     REQUIRE(opened->replicas.at(one).state.checkpoint.index == index);
     REQUIRE_FALSE(opened->tail_was_cut);
@@ -169,15 +169,15 @@ TEST_CASE("journal: a read error is not a verdict", "[unit][journal]") {
   for (std::uint64_t after = 0; after < 12; ++after) {
     faulty.heal();
     faulty.add({.call = env_call::read, .path_part = "journal", .after = after});
-    auto opened = open_journal(faulty, "/d", test_drive(), tiny_options());
+    auto opened = open_journal(faulty, "/d", test_drive(), tiny_journal_options());
     REQUIRE_FALSE(opened);
     CHECK(opened.error().code == errc::io_error);
   }
   faulty.heal();
   faulty.shorten_reads("journal", 5000);
-  CHECK(open_journal(faulty, "/d", test_drive(), tiny_options()).error().code == errc::io_error);
+  CHECK(open_journal(faulty, "/d", test_drive(), tiny_journal_options()).error().code == errc::io_error);
   faulty.heal();
-  auto opened = open_journal(faulty, "/d", test_drive(), tiny_options());
+  auto opened = open_journal(faulty, "/d", test_drive(), tiny_journal_options());
   REQUIRE(opened);
   CHECK(dump(opened->replicas) == dump(j.state));
 }
@@ -187,11 +187,11 @@ TEST_CASE("journal: a missing, foreign, cut or newer journal is refused by name"
   memory_env e;
   REQUIRE(e.make_directory("/d"));
   auto open = [&](env& x, drive_uuid owner = test_drive()) {
-    return open_journal(x, "/d", owner, tiny_options());
+    return open_journal(x, "/d", owner, tiny_journal_options());
   };
   CHECK(open(e).error().code == errc::not_found);
-  REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
-  CHECK(create_journal(e, "/d", test_drive(), tiny_options()).error().code == errc::already_exists);
+  REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+  CHECK(create_journal(e, "/d", test_drive(), tiny_journal_options()).error().code == errc::already_exists);
 
   auto foreign = open(e, drive_uuid{});
   CHECK(foreign.error().code == errc::wrong_cluster);
@@ -219,7 +219,7 @@ TEST_CASE("journal: a missing, foreign, cut or newer journal is refused by name"
 
   auto empty = e.clone();
   auto empty_log = empty->open("/d/journal", open_mode::read_write);
-  REQUIRE((*empty_log)->write_zeros(journal_page_bytes, journal_file_bytes(tiny_options())));
+  REQUIRE((*empty_log)->write_zeros(journal_page_bytes, journal_file_bytes(tiny_journal_options())));
   CHECK(open(*empty).error().code == errc::quarantined);
 }
 
@@ -227,19 +227,19 @@ TEST_CASE("journal: a drive without room gets no journal and keeps its room", "[
   memory_env e{100'000};
   REQUIRE(e.make_directory("/d"));
   auto before = *e.free_bytes("/d");
-  CHECK(create_journal(e, "/d", test_drive(), tiny_options()).error().code == errc::no_space);
+  CHECK(create_journal(e, "/d", test_drive(), tiny_journal_options()).error().code == errc::no_space);
   CHECK(*e.free_bytes("/d") == before);
-  CHECK(open_journal(e, "/d", test_drive(), tiny_options()).error().code == errc::not_found);
+  CHECK(open_journal(e, "/d", test_drive(), tiny_journal_options()).error().code == errc::not_found);
 }
 
 TEST_CASE("journal: options that cannot work are refused", "[unit][journal]") {
   auto refused = [](auto change) {
-    auto options = tiny_options();
+    auto options = tiny_journal_options();
     change(options);
     auto result = check(options);
     return !result && result.error().code == errc::invalid_argument;
   };
-  CHECK(check(tiny_options()));
+  CHECK(check(tiny_journal_options()));
   CHECK(check(journal_options{}));
   CHECK(refused([](auto& x) { x.segment_bytes = 0; }));
   CHECK(refused([](auto& x) { x.segment_bytes += 1; }));

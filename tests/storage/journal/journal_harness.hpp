@@ -20,7 +20,7 @@ inline drive_uuid test_drive() {
 }
 
 /// Segments of 32 KiB: every few batches the next one.
-inline journal_options tiny_options() {
+inline journal_options tiny_journal_options() {
   journal_options x;
   x.segment_bytes = 32 * kib;
   x.segment_count = 8;

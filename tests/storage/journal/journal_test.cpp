@@ -16,10 +16,10 @@ struct fixture {
   fault_env e{memory};
   fixture() {
     REQUIRE(e.make_directory("/d"));
-    REQUIRE(create_journal(e, "/d", test_drive(), tiny_options()));
+    REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
   }
   expected<opened_journal> try_open() {
-    return open_journal(e, "/d", test_drive(), tiny_options());
+    return open_journal(e, "/d", test_drive(), tiny_journal_options());
   }
   opened_journal open() {
     auto opened = try_open();
@@ -94,11 +94,11 @@ TEST_CASE("journal: works on real files", "[unit][journal]") {
   std::string path = std::filesystem::temp_directory_path() / "troupe-journal-XXXXXX";
   path = ::mkdtemp(path.data());
   posix_env e;
-  REQUIRE(create_journal(e, path, test_drive(), tiny_options()));
-  CHECK(std::filesystem::file_size(path + "/journal") == journal_file_bytes(tiny_options()));
+  REQUIRE(create_journal(e, path, test_drive(), tiny_journal_options()));
+  CHECK(std::filesystem::file_size(path + "/journal") == journal_file_bytes(tiny_journal_options()));
   model state;
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    auto journal = open_journal(e, path, test_drive(), tiny_options());
+    auto journal = open_journal(e, path, test_drive(), tiny_journal_options());
     REQUIRE(journal);
     CHECK(journal->log->descriptor() >= 0);
     CHECK(dump(journal->replicas) == dump(state));
@@ -206,7 +206,7 @@ TEST_CASE("journal: records that do not continue a log are refused as a whole", 
 
 TEST_CASE("journal: the queue is bounded", "[unit][journal]") {
   fixture f;
-  auto options = tiny_options();
+  auto options = tiny_journal_options();
   options.queue_bytes_max = 5000;
   auto journal = open_journal(f.e, "/d", test_drive(), options);
   REQUIRE(journal);
@@ -244,7 +244,7 @@ TEST_CASE("journal: an id is never used twice, however long ago it was", "[unit]
   CHECK(journal.state.create_replica(replica_id{1002}, group_id{1}, {}).error().code
         == errc::already_exists);
   CHECK(journal.state.create_replica(replica_id{2000}, group_id{1}, {}));
-  CHECK(journal.state.written().removed.size() == tiny_options().removed_ids_max);
+  CHECK(journal.state.written().removed.size() == tiny_journal_options().removed_ids_max);
 }
 
 TEST_CASE("journal: a full journal refuses entries, not votes, and a checkpoint opens it again",
@@ -260,7 +260,7 @@ TEST_CASE("journal: a full journal refuses entries, not votes, and a checkpoint 
   auto last = fill(journal, two, 1);
   CHECK(last > 20);
   CHECK_FALSE(state.admits(1500));
-  CHECK(state.segments_in_use() + tiny_options().reserve_segments >= state.segment_count() - 1);
+  CHECK(state.segments_in_use() + tiny_journal_options().reserve_segments >= state.segment_count() - 1);
   auto laggards = state.laggards(2);
   REQUIRE(laggards.size() == 2);
   CHECK(laggards[0].replica == one);
@@ -297,7 +297,7 @@ TEST_CASE("journal: whatever the shape, what was admitted finds room", "[unit][j
   // filled to every brink by orders of random size, with random syncs in between.
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     std::mt19937_64 random{seed};
-    auto options = tiny_options();
+    auto options = tiny_journal_options();
     options.segment_bytes = journal_page_bytes * (8 + random() % 12);
     options.batch_bytes_max =
       600 + random() % (options.segment_bytes / 4 - journal_page_bytes - 600);
