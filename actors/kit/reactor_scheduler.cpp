@@ -31,7 +31,7 @@ public:
   }
 };
 
-constexpr int drain_turns_max = 10'000;
+constexpr int drain_turns_max = 1000;
 
 /// Keeps an actor alive until the reactor thread has done what another thread asked for.
 caf::strong_actor_ptr keep(caf::abstract_actor* self) {
