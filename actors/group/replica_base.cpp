@@ -2,7 +2,25 @@
 
 #include "storage/base/assert.hpp"
 
+#include <algorithm>
+
 namespace troupe {
+
+namespace {
+
+/// What an entry takes in the journal beside its payload, generously.
+constexpr std::uint64_t entry_overhead_bytes = 128;
+
+std::uint64_t command_bytes(const consensus_message& message) {
+  std::uint64_t sum = 0;
+  if (const auto* append = std::get_if<append_entries>(&message))
+    for (const auto& entry : append->entries)
+      if (entry.kind == entry_kind::command)
+        sum += entry.payload.size() + entry_overhead_bytes;
+  return sum;
+}
+
+} // namespace
 
 replica_base::replica_base(replica_identity self, replica_services services,
                            const replica_options& options)
@@ -15,6 +33,8 @@ replica_base::~replica_base() {
   *alive_ = false;
   if (install_)
     tables().drop(install_->table);
+  if (consensus_)
+    tables().close(table_);
 }
 
 void replica_base::open(durable_state state) {
@@ -55,6 +75,8 @@ void replica_base::drain() {
 }
 
 void replica_base::receive(replica_id from, consensus_message message) {
+  if (auto bytes = command_bytes(message); bytes > 0 && !journal_admits(bytes))
+    return; // as if it was lost: the leader sends it again
   drive(
     [&](consensus& c, consensus_effects& out) { c.receive(now(), from, std::move(message), out); });
 }
@@ -70,12 +92,29 @@ void replica_base::tick() {
 expected<proposal_token> replica_base::propose(std::span<const shared_bytes> commands) {
   if (!is_open())
     return error{errc::not_leader, "replica is being opened"};
+  std::uint64_t bytes = options_.journal_margin_bytes;
+  for (const auto& command : commands)
+    bytes += command.size() + entry_overhead_bytes;
+  if (!journal_admits(bytes))
+    return error{errc::busy, "journal is full"};
   consensus_effects out;
   auto token = consensus_->propose(now(), commands, out);
   for (auto& effect : out)
     effects_.push_back(std::move(effect));
   drain();
   return token;
+}
+
+bool replica_base::journal_admits(std::uint64_t bytes) {
+  bool admitted = services_.volume->admits(bytes);
+  if (!admitted && !journal_full_)
+    raise(event_severity::warn, "journal_full", {});
+  journal_full_ = !admitted;
+  return admitted;
+}
+
+std::uint64_t replica_base::applied_through() const {
+  return consensus_ && effects_.empty() ? consensus_->last_applied() : 0;
 }
 
 void replica_base::apply_rows(table_batch rows, std::uint64_t index) {
@@ -150,14 +189,17 @@ void replica_base::checkpoint_if_due() {
   if (!due)
     return;
   checkpointing_ = true;
-  tables().checkpoint(table_, [this, alive = alive_](expected<std::uint64_t> index) {
+  auto done = [this, alive = alive_, through = applied_through()](expected<std::uint64_t> index) {
     if (!*alive)
       return;
     checkpointing_ = false;
     if (!index)
       return raise(event_severity::error, "checkpoint_failed", {{"why", index.error().context}});
-    drive([&](consensus& c, consensus_effects& out) { c.checkpointed(*index, out); });
-  });
+    drive([&](consensus& c, consensus_effects& out) {
+      c.checkpointed(std::max(*index, through), out);
+    });
+  };
+  tables().checkpoint(table_, std::move(done));
   services_.volume->pump();
 }
 
@@ -291,9 +333,9 @@ void replica_base::serve_pull(const pull_state& request,
     return done(error{errc::unavailable, "replica is being opened"});
   if (request.begin) {
     tables().export_end(table_); // whoever pulled before gave up, or starts again
-    tables().export_begin(table_, [done](expected<std::uint64_t> index) {
+    tables().export_begin(table_, [done, through = applied_through()](auto index) {
       if (index)
-        done(state_piece{*index, {}});
+        done(state_piece{std::max(*index, through), {}});
       else
         done(index.error());
     });

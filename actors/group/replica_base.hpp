@@ -15,6 +15,9 @@ struct replica_options {
   consensus_options consensus;
   leader_preference_options preference;
   std::uint64_t checkpoint_bytes = 8 * mib; ///< Log behind the checkpoint before a new one.
+  /// Of the journal's room that proposals leave to what must always fit: the first entry of a new
+  /// leader, and what other nodes' leaders have agreed on already.
+  std::uint64_t journal_margin_bytes = 2 * mib;
 };
 
 /// One replica of a group, without what it decides about: steps consensus and executes its orders.
@@ -55,6 +58,7 @@ protected:
   consensus& raft() { return *consensus_; }
   const consensus& raft() const { return *consensus_; }
   bool is_open() const { return consensus_ && !finished_; }
+  /// @returns errc::busy, nothing done, while the journal has no room: checkpoints make some.
   expected<proposal_token> propose(std::span<const shared_bytes> commands);
   void apply_rows(table_batch rows, std::uint64_t index);
   void raise(event_severity severity, const std::string& name,
@@ -86,6 +90,11 @@ private:
   void execute(drop_state& x);
   void execute(reopen_group& x);
   void stored(store_token token, const expected<void>& result);
+  /// Has the journal room for entries of so many bytes? An entry that it refuses ends the replica.
+  bool journal_admits(std::uint64_t bytes);
+  /// The tables hold all commands up to this index: between orders all that consensus applied,
+  /// entries without commands at the end included, which the tables never hear of.
+  std::uint64_t applied_through() const;
   void checkpoint_if_due();
   void go_home_if_due();
 
@@ -112,6 +121,7 @@ private:
   std::deque<consensus_effect> effects_;
   bool draining_ = false;
   bool checkpointing_ = false;
+  bool journal_full_ = false; ///< It was said.
   bool finished_ = false;
 };
 

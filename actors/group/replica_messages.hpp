@@ -12,8 +12,7 @@
 namespace troupe {
 
 // What the node's actor sends the replicas of its process, besides `consensus_parcel`. The answer
-// goes to `done`, once, unless the replica dies before: then nobody answers, and whoever asked from
-// another process gets his answer from the link ("may have happened").
+// goes to `done`, once, also if the replica dies before (`answered_surely`).
 
 struct meta_call {
   meta_request request;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace troupe {
@@ -88,9 +89,14 @@ void io_ring::write(int fd, std::vector<io_write> writes, bool sync, write_done 
   c->writes = std::move(writes);
   c->operations_left = c->writes.size();
   ++calls_;
+  auto kind = op_kind::write;
+  if (sync && c->writes.size() == 1) { // both in one operation: one thread of the kernel, not two
+    kind = op_kind::write_durably;
+    c->sync = false;
+  }
   for (const auto& piece : c->writes)
-    start(new operation{c, op_kind::write, const_cast<std::byte*>(piece.bytes.data()),
-                        piece.bytes.size(), piece.offset});
+    start(new operation{c, kind, const_cast<std::byte*>(piece.bytes.data()), piece.bytes.size(),
+                        piece.offset});
   if (c->writes.empty()) {
     c->operations_left = 1; // a sync alone, or nothing: both go through the kernel
     c->sync = false;
@@ -114,6 +120,10 @@ bool io_ring::push(operation* op) {
   switch (op->kind) {
   case op_kind::read: ::io_uring_prep_read(sqe, op->owner->fd, op->at, bytes, op->offset); break;
   case op_kind::write: ::io_uring_prep_write(sqe, op->owner->fd, op->at, bytes, op->offset); break;
+  case op_kind::write_durably:
+    ::io_uring_prep_write(sqe, op->owner->fd, op->at, bytes, op->offset);
+    sqe->rw_flags = RWF_DSYNC;
+    break;
   case op_kind::sync: ::io_uring_prep_fsync(sqe, op->owner->fd, IORING_FSYNC_DATASYNC); break;
   }
   ::io_uring_sqe_set_data(sqe, op);
@@ -150,9 +160,9 @@ void io_ring::complete(operation* op, int result) {
     return start(op);
   if (result < 0) {
     c.failed_errno = -result;
-    c.failed_in = op->kind == op_kind::read    ? "read"
-                  : op->kind == op_kind::write ? "write"
-                                               : "fdatasync";
+    c.failed_in = op->kind == op_kind::read   ? "read"
+                  : op->kind == op_kind::sync ? "fdatasync"
+                                              : "write";
   } else if (op->kind != op_kind::sync) {
     auto n = static_cast<std::size_t>(result);
     op->at += n;
@@ -162,7 +172,7 @@ void io_ring::complete(operation* op, int result) {
       c.bytes_read += n;
     if (op->left > 0 && n > 0)
       return start(op);
-    if (op->left > 0 && op->kind == op_kind::write) {
+    if (op->left > 0 && op->kind != op_kind::read) {
       c.failed_errno = EIO; // a write of nothing would go on for ever
       c.failed_in = "write";
     }

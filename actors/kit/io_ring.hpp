@@ -35,7 +35,7 @@ private:
     int failed_errno = 0;
     const char* failed_in = "";
   };
-  enum class op_kind : std::uint8_t { read, write, sync };
+  enum class op_kind : std::uint8_t { read, write, write_durably, sync };
   /// One operation in the kernel.
   struct operation {
     std::shared_ptr<call> owner;

@@ -21,7 +21,7 @@ struct metadata_paths {
 
 struct metadata_options {
   journal_options journal;
-  table_store_options tables;
+  table_store_options tables = {.write_delay_bytes = 512 * kib};
   leveldb_options leveldb;
   std::uint64_t laggard_segments = 4; ///< A replica that pins more must checkpoint.
 };
@@ -56,6 +56,11 @@ public:
 
   /// The tables of all replicas on this drive. After any call, call `pump`.
   table_store& tables() { return *core_->tables; }
+  /// A few times per second: what waits to be written to the tables, waits no longer.
+  void tick() {
+    tables().write_behind();
+    pump();
+  }
   /// Starts what became ready: table jobs on the pool, the next journal batch.
   void pump() { core_->pump(); }
 

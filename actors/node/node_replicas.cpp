@@ -1,5 +1,7 @@
 #include "actors/node/node_replicas.hpp"
 
+#include "actors/kit/answered_surely.hpp"
+
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
 
@@ -8,6 +10,10 @@ namespace troupe {
 namespace {
 
 constexpr std::uint32_t pull_timeout_ms = 10'000;
+
+error died() {
+  return {errc::may_have_happened, "the replica ended before it answered"};
+}
 
 meta_response not_here() {
   return {error{errc::not_leader, "no replica of the partition runs here"}, false, {}, {}, {}};
@@ -139,6 +145,8 @@ bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
 }
 
 void node_replicas::tick(boot_time now) {
+  for (auto& [drive, volume] : volumes_)
+    volume->tick();
   for (auto& [id, e] : replicas_) {
     if (e.wants_start && now >= e.start_at)
       start_again(e);
@@ -171,6 +179,7 @@ void node_replicas::receive(consensus_parcel parcel) {
 }
 
 void node_replicas::call(group_id group, meta_call call) {
+  call.done = answered_surely(std::move(call.done), meta_response{died(), false, {}, {}, {}});
   if (auto* e = find(group))
     caf::anon_send(e->actor, std::move(call));
   else
@@ -178,6 +187,7 @@ void node_replicas::call(group_id group, meta_call call) {
 }
 
 void node_replicas::call(cluster_call call) {
+  call.done = answered_surely(std::move(call.done), cluster_response{died(), {}});
   if (auto* e = find(group_id{0}))
     caf::anon_send(e->actor, std::move(call));
   else
@@ -185,6 +195,7 @@ void node_replicas::call(cluster_call call) {
 }
 
 void node_replicas::call(pull_call call) {
+  call.done = answered_surely(std::move(call.done), expected<state_piece>{died()});
   auto it = replicas_.find(call.request.source);
   if (it != replicas_.end() && it->second.actor)
     caf::anon_send(it->second.actor, std::move(call));
@@ -193,6 +204,7 @@ void node_replicas::call(pull_call call) {
 }
 
 void node_replicas::call(rows_call call) {
+  call.done = answered_surely(std::move(call.done), expected<partition_rows>{died()});
   if (auto* e = find(call.request.group))
     caf::anon_send(e->actor, std::move(call));
   else

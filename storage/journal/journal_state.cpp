@@ -12,8 +12,9 @@ namespace {
 enum class room_class { growth, housekeeping, relief };
 
 room_class class_of(const journal_record& x) {
-  if (std::holds_alternative<journal_entry>(x.what))
-    return room_class::growth;
+  // The first entry of a new leader is what lets everybody apply and checkpoint: it must fit.
+  if (const auto* entry = std::get_if<journal_entry>(&x.what))
+    return entry->entry.kind == entry_kind::command ? room_class::growth : room_class::housekeeping;
   if (std::holds_alternative<checkpoint_record>(x.what)
       || std::holds_alternative<install_record>(x.what)
       || std::holds_alternative<replica_removed>(x.what))

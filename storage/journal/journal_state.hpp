@@ -20,8 +20,8 @@ struct journal_options {
   std::uint32_t segment_count = 16;                ///< When created. >= reserve_segments + 3.
   std::uint64_t batch_bytes_max = mib + 512 * kib; ///< Records in one sync. < segment_bytes / 4.
   std::uint64_t queue_bytes_max = 64 * mib;        ///< Records that wait; then errc::busy.
-  /// Room that entries may not use: half of it is for terms, votes, truncations and new replicas,
-  /// the rest for checkpoints, installs and removals, which make room.
+  /// Room that commands may not use: half of it is for terms, votes, truncations, other entries
+  /// and new replicas, the rest for checkpoints, installs and removals, which make room.
   std::uint32_t reserve_segments = 2;
   std::uint32_t removed_ids_max = 1024; ///< Removed replicas remembered one by one.
 };
@@ -87,7 +87,7 @@ public:
   /// errc::invalid_argument if they do not continue the log; errc::io_error for ever after a
   /// failure.
   expected<journal_lsn> append(replica_id replica, const std::vector<log_record>& records);
-  /// True if entries of together `bytes` would be taken now. Ask before accepting a proposal or an
+  /// True if commands of together `bytes` would be taken now. Ask before accepting a proposal or an
   /// `append_entries`: a store order that is refused kills the replica.
   bool admits(std::uint64_t bytes) const;
   std::uint64_t entry_bytes_max() const;

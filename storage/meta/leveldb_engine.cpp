@@ -151,6 +151,7 @@ public:
     if (options.hold_unsynced)
       holder_ = std::make_unique<holding_env>();
     settings_.write_buffer_size = options.write_buffer_bytes;
+    settings_.compression = leveldb::kNoCompression; // costs more than it saves: rows are short
     settings_.max_open_files = options.open_files_max;
     settings_.max_file_size = options.file_bytes_max;
     settings_.block_cache = cache_.get();

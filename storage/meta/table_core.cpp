@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <string_view>
+#include <unordered_set>
 
 namespace troupe {
 
@@ -19,6 +22,25 @@ std::uint64_t bytes_of(const engine_batch& batch) {
   for (const auto& change : batch.changes)
     sum += change.key.size() + (change.value ? change.value->size() : 0);
   return sum;
+}
+
+/// One batch per table with the last change of each key: what came before it is of no interest to
+/// anybody once all of it is written together. The order of the tables stays.
+std::vector<engine_batch> only_last_changes(std::vector<engine_batch>& batches) {
+  std::vector<engine_batch> out;
+  std::map<table_id, std::pair<std::size_t, std::unordered_set<std::string_view>>> seen;
+  for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
+    auto [at, first] =
+      seen.try_emplace(batch->table, out.size(), std::unordered_set<std::string_view>{});
+    if (first)
+      out.push_back({batch->table, {}});
+    auto& [place, keys] = at->second;
+    // Keys stay where they are until the end: a moved string may take its characters along.
+    for (auto change = batch->changes.rbegin(); change != batch->changes.rend(); ++change)
+      if (keys.insert(change->key).second)
+        out[place].changes.push_back({change->key, std::move(change->value)});
+  }
+  return out;
 }
 
 } // namespace
@@ -78,6 +100,7 @@ void table_core::push_step(std::function<expected<void>(table_engine&)> step,
   item.step = std::move(step);
   item.finish = std::move(finish);
   lane_.push_back(std::move(item));
+  ++lane_steps_;
 }
 
 void table_core::pump() {
@@ -94,13 +117,24 @@ void table_core::pump_lane() {
       std::erase(self.dropped_, table);
     });
   }
-  if (lane_.empty())
+  if (lane_.empty() || may_wait())
     return;
   lane_busy_ = true;
   if (lane_.front().sequence != 0)
     start_write();
   else
     start_step();
+}
+
+/// Nobody needs the batches at the front of the lane in the engine yet.
+bool table_core::may_wait() const {
+  return lane_steps_ == 0 && lane_bytes_ < options_.write_delay_bytes
+         && lane_.front().sequence > due_;
+}
+
+void table_core::write_behind() {
+  due_ = sequence_;
+  pump();
 }
 
 void table_core::start_write() {
@@ -112,27 +146,31 @@ void table_core::start_write() {
   auto work = std::make_shared<write_work>();
   std::uint64_t bytes = 0;
   while (!lane_.empty() && lane_.front().sequence != 0 && bytes < options_.write_bytes) {
-    bytes += bytes_of(lane_.front().batch);
+    auto size = bytes_of(lane_.front().batch);
+    bytes += size;
+    lane_bytes_ -= size;
     work->last = lane_.front().sequence;
     work->batches.push_back(std::move(lane_.front().batch));
     lane_.pop_front();
   }
   engine_dirty_ = true;
   ++counters_.writes;
-  submit([engine = engine_, work] { work->result = engine->write(work->batches); },
-         [work](table_core& self) {
-           self.lane_busy_ = false;
-           if (!work->result)
-             return self.fail(work->result.error());
-           self.written_ = work->last;
-           self.release();
-           self.cache_.trim();
-         });
+  submit(
+    [engine = engine_, work] { work->result = engine->write(only_last_changes(work->batches)); },
+    [work](table_core& self) {
+      self.lane_busy_ = false;
+      if (!work->result)
+        return self.fail(work->result.error());
+      self.written_ = work->last;
+      self.release();
+      self.cache_.trim();
+    });
 }
 
 void table_core::start_step() {
   auto item = std::make_shared<lane_item>(std::move(lane_.front()));
   lane_.pop_front();
+  --lane_steps_;
   if (item->is_checkpoint) {
     flushing_ = std::exchange(waiters_, {});
     if (!std::exchange(engine_dirty_, false))
@@ -168,6 +206,8 @@ void table_core::fail(const error& why) {
     return;
   health_ = why;
   dropped_.clear();
+  lane_bytes_ = 0;
+  lane_steps_ = 0;
   for (auto& item : std::exchange(lane_, {}))
     if (item.finish)
       submit([] {}, [finish = item.finish, why](table_core& self) { finish(self, why); });
@@ -185,6 +225,11 @@ void table_core::open(table_id table, std::uint64_t index) {
   TROUPE_ASSERT(!importing_.contains(table));
   TROUPE_ASSERT(std::find(dropped_.begin(), dropped_.end(), table) == dropped_.end());
   tables_[table].applied_index = index;
+}
+
+void table_core::close(table_id table) {
+  tables_.erase(table);
+  cache_.erase(table); // what was applied is in the lane, before anything of the next owner
 }
 
 void table_core::drop(table_id table) {
@@ -225,6 +270,7 @@ void table_core::apply(table_id table, table_batch batch, std::uint64_t index) {
     return;
   lane_item item;
   item.batch = {table, std::move(batch)};
+  lane_bytes_ += bytes_of(item.batch);
   item.sequence = sequence_;
   lane_.push_back(std::move(item));
   pump();
@@ -315,7 +361,7 @@ void table_core::checkpoint(table_id table, table_store::on_index done) {
   waiters_.push_back({table, at->second.applied_index, std::move(done)});
   // A checkpoint that has not begun moves behind all that was applied meanwhile: one flush, and
   // the newest index, for everybody.
-  std::erase_if(lane_, [](const lane_item& item) { return item.is_checkpoint; });
+  lane_steps_ -= std::erase_if(lane_, [](const lane_item& item) { return item.is_checkpoint; });
   for (auto& waiter : waiters_)
     if (auto open = tables_.find(waiter.table); open != tables_.end())
       waiter.index = open->second.applied_index;

@@ -22,6 +22,8 @@ public:
   table_core(std::shared_ptr<table_engine> engine, table_store_options options);
 
   void open(table_id table, std::uint64_t index);
+  void close(table_id table);
+  void write_behind();
   void drop(table_id table);
   row_lookup get(table_id table, std::string_view key) const;
   range_lookup scan(table_id table, const table_range& range) const;
@@ -77,6 +79,7 @@ private:
   }
   void pump();
   void pump_lane();
+  bool may_wait() const;
   void start_write();
   void start_step();
   void pump_reads();
@@ -98,6 +101,9 @@ private:
   std::deque<table_id> dropped_;
 
   std::deque<lane_item> lane_;
+  std::uint64_t lane_bytes_ = 0; ///< Of the batches in it.
+  std::size_t lane_steps_ = 0;   ///< In it.
+  std::uint64_t due_ = 0;        ///< Batches up to this sequence wait no longer.
   bool lane_busy_ = false;
   bool engine_dirty_ = true; ///< Something was written since the last flush, perhaps before us.
   std::vector<checkpoint_waiter> waiters_;  ///< Of the checkpoint that waits in the lane.

@@ -26,6 +26,12 @@ table_store::~table_store() = default;
 void table_store::open(table_id table, std::uint64_t index) {
   core_->open(table, index);
 }
+void table_store::close(table_id table) {
+  core_->close(table);
+}
+void table_store::write_behind() {
+  core_->write_behind();
+}
 void table_store::drop(table_id table) {
   core_->drop(table);
 }

@@ -17,6 +17,9 @@ struct table_store_options {
   std::uint64_t cache_bytes = 12u << 20;       ///< Rows kept in memory beside the overlay.
   std::uint64_t overlay_bytes_max = 16u << 20; ///< Above it `overloaded()` is true.
   std::uint64_t write_bytes = 1u << 20;        ///< Most that one write job takes along.
+  /// Changes wait in memory until they are so many, `write_behind` is called or something needs
+  /// them in the engine: rows that change often are written once. 0: written at once.
+  std::uint64_t write_delay_bytes = 0;
   std::uint64_t chunk_bytes = 1u << 20;        ///< Size of an export chunk, about.
   std::uint64_t load_bytes_max = 256u << 10;   ///< Of one range load; the cache must hold several.
   std::uint32_t read_jobs_max = 4;             ///< Loads and export reads at once.
@@ -64,6 +67,11 @@ public:
   /// Takes a table into use, whatever the engine holds under its prefix. `index` is the
   /// checkpoint index that the journal has for it: the changes up to there are in the engine.
   void open(table_id table, std::uint64_t index);
+  /// Lets go of a table and keeps its rows: it can be opened again, at a checkpoint index, after
+  /// which its owner applies again what came behind that.
+  void close(table_id table);
+  /// Lets what was applied until now go to the engine, however little it is. Called now and then.
+  void write_behind();
   /// Forgets the table and removes its rows in the background; what comes after is refused.
   void drop(table_id table);
 
