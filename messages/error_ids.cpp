@@ -9,7 +9,7 @@ namespace {
 
 constexpr auto table = std::to_array<error_entry>({
   {trp::port_in_use, "port in use", "another process listens on this address",
-   "stop that process, or choose another base port with --port"},
+   "stop that process, or choose other ports with --port-first"},
   {trp::not_enough_disk_space, "not enough disk space",
    "the drives are preallocated, and the file system below has less room than they need",
    "free space, or ask for smaller or fewer drives (--drive-size, --drives)"},

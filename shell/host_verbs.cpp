@@ -57,6 +57,18 @@ void next_hints(context& ctx, const std::string& mount_point) {
   ctx.out << "  troupe status" << dir << '\n' << "  troupe down" << dir << '\n';
 }
 
+/// A cluster serves without some of its nodes: said aloud, or nobody looks.
+void warn_of_absent_nodes(context& ctx) {
+  auto port = ctx.host.connect(ctx.directory);
+  if (!port)
+    return;
+  for (const auto& n : (*port)->nodes())
+    if (!n.status)
+      ctx.out << "warning: node " << n.node.id.value
+              << " does not answer: " << describe(n.status.error()) << "\n  see " << ctx.directory
+              << "/node-" << n.node.id.value << "/node.log\n";
+}
+
 void add_cluster_verbs(CLI::App& app, context& ctx) {
   auto up = std::make_shared<up_arguments>();
   auto* verb = add_changing_verb(
@@ -64,8 +76,10 @@ void add_cluster_verbs(CLI::App& app, context& ctx) {
       if (!complete(ctx, *up))
         return;
       run_plan(ctx, ctx.host.plan_up(up->wish, up->mount_point));
-      if (ctx.result == exit_code::ok && !ctx.json && !ctx.dry_run)
-        next_hints(ctx, up->mount_point);
+      if (ctx.result != exit_code::ok || ctx.json || ctx.dry_run)
+        return;
+      warn_of_absent_nodes(ctx);
+      next_hints(ctx, up->mount_point);
     });
   add_wish_options(*verb, *up);
   verb->add_option("--mount", up->mount_point, "mount it there");

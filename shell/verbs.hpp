@@ -15,5 +15,6 @@ void add_config_verbs(CLI::App& app, context& ctx); ///< config check|show
 void add_file_verbs(CLI::App& app, context& ctx);   ///< put, cat, ls, stat, mkdir, mv, rm
 void add_layout_verbs(CLI::App& app, context& ctx); ///< get
 void add_check_verbs(CLI::App& app, context& ctx);  ///< fsck
+void add_catalogue_verbs(CLI::App& app, context& ctx); ///< messages, errors
 
 } // namespace troupe::shell

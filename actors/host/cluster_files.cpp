@@ -25,7 +25,10 @@ expected<cluster_description> load_description(env& files, const cluster_files& 
   if (!object.is_object() || !object.contains("format") || !object["format"].is_number_integer())
     return damaged;
   if (object["format"] > file_format)
-    return error{errc::wrong_version, paths.description(), trp::newer_format};
+    return error{errc::wrong_version,
+                 paths.description() + " has format " + object["format"].dump()
+                   + ", this program reads up to " + std::to_string(file_format),
+                 trp::newer_format};
   cluster_description out;
   auto uuid_text = object.value("cluster", json{});
   auto name = object.value("name", json{});

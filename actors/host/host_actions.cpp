@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -21,6 +22,8 @@ namespace troupe {
 namespace {
 
 constexpr std::uint32_t start_wait_ms = 60'000;
+/// For the other nodes, when those that are here serve already.
+constexpr std::chrono::seconds stragglers_wait{10};
 constexpr std::uint32_t stop_wait_ms = 30'000;
 constexpr std::uint32_t unmount_wait_ms = 40'000; ///< A mount flushes before it ends.
 
@@ -40,19 +43,30 @@ bool poll(std::uint32_t wait_ms, Ready ready) {
   return true;
 }
 
-/// All partitions have a leader that serves.
-bool all_partitions_serve(cluster_port& port) {
+struct readiness {
+  bool partitions_serve = false; ///< All have a leader that serves.
+  bool nodes_answer = false;     ///< All of them.
+};
+
+readiness readiness_of(cluster_port& port) {
   auto config = port.config();
   if (!config)
-    return false;
+    return {};
   std::set<group_id> serving;
-  for (const auto& node : port.nodes())
-    if (node.status)
-      for (const auto& r : node.status->replicas)
-        if (r.serving)
-          serving.insert(r.group);
-  return std::all_of(config->groups.begin(), config->groups.end(),
-                     [&](const auto& g) { return serving.contains(g.first); });
+  readiness out;
+  out.nodes_answer = true;
+  for (const auto& node : port.nodes()) {
+    if (!node.status) {
+      out.nodes_answer = false;
+      continue;
+    }
+    for (const auto& r : node.status->replicas)
+      if (r.serving)
+        serving.insert(r.group);
+  }
+  out.partitions_serve = std::all_of(config->groups.begin(), config->groups.end(),
+                                     [&](const auto& g) { return serving.contains(g.first); });
+  return out;
 }
 
 } // namespace
@@ -240,6 +254,7 @@ expected<void> host_actions::start_failsafe(const plan_step& step) {
 expected<void> host_actions::wait_until_serving(const plan_step& step) {
   std::unique_ptr<cluster_port> port;
   error last{errc::timeout, "no answer"};
+  std::optional<std::chrono::steady_clock::time_point> served_since;
   bool serving = poll(start_wait_ms, [&] {
     if (!port) {
       auto connected = services_.connect(step.object);
@@ -249,15 +264,32 @@ expected<void> host_actions::wait_until_serving(const plan_step& step) {
       }
       port = std::move(*connected);
     }
-    return all_partitions_serve(*port);
+    auto ready = readiness_of(*port);
+    auto now = std::chrono::steady_clock::now();
+    if (!ready.partitions_serve)
+      served_since.reset();
+    else if (!served_since)
+      served_since = now;
+    return served_since && (ready.nodes_answer || now > *served_since + stragglers_wait);
   });
   if (serving)
     return {};
   return error{errc::unavailable,
                "not all partitions serve after " + std::to_string(start_wait_ms / 1000)
                  + " s; logs are " + step.object + "/node-*/node.log"
-                 + (port ? "" : "\n  " + last.context),
+                 + (port ? "" : "\n  " + last.context) + last_words(step.object),
                trp::process_did_not_start};
+}
+
+/// What the nodes that are not running said before they ended.
+std::string host_actions::last_words(const std::string& directory) {
+  cluster_files paths{directory};
+  auto description = load_description(files_, paths);
+  std::string words;
+  for (std::uint32_t n = 1; description && n <= description->node_addresses.size(); ++n)
+    if (!living_process(paths.node_pid(node_id{n})))
+      words += "\n  node " + std::to_string(n) + ": " + tail_of(paths.node_log(node_id{n}));
+  return words;
 }
 
 expected<void> host_actions::mount(const plan_step& step) {

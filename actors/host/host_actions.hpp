@@ -45,6 +45,7 @@ private:
   expected<void> execute_step(const plan_step& step);
   expected<void> start_failsafe(const plan_step& step);
   expected<void> wait_until_serving(const plan_step& step);
+  std::string last_words(const std::string& directory);
   expected<void> mount(const plan_step& step);
   expected<void> unmount(const plan_step& step);
   expected<void> stop_nodes(const plan_step& step);

@@ -6,6 +6,7 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <deque>
 #include <fcntl.h>
 #include <fstream>
 #include <netinet/in.h>
@@ -82,11 +83,11 @@ std::optional<pid_t> living_process(const std::string& pid_path) {
   long pid = 0;
   if (!(in >> pid) || pid <= 1 || !is_alive(static_cast<pid_t>(pid)))
     return std::nullopt;
-  // The number may belong to somebody else by now.
+  // The number may belong to somebody else by now: ours name their directory in their arguments.
   std::ifstream command{"/proc/" + std::to_string(pid) + "/cmdline"};
   std::string text;
   std::getline(command, text);
-  if (text.find("troupe") == std::string::npos)
+  if (text.find(pid_path.substr(0, pid_path.rfind('/'))) == std::string::npos)
     return std::nullopt;
   return static_cast<pid_t>(pid);
 }
@@ -126,15 +127,18 @@ expected<void> check_port_free(const std::string& host, std::uint16_t port) {
 }
 
 std::string tail_of(const std::string& path) {
+  constexpr std::size_t lines_max = 4;
   std::ifstream in{path};
-  std::string line;
-  std::string last;
-  std::string before;
-  while (std::getline(in, line)) {
-    before = last;
-    last = line;
+  std::deque<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(std::move(line));
+    if (lines.size() > lines_max)
+      lines.pop_front();
   }
-  return before.empty() ? last : before + "\n  " + last;
+  std::string text;
+  for (const auto& line : lines)
+    text += (text.empty() ? "" : "\n  ") + line;
+  return text;
 }
 
 } // namespace troupe

@@ -19,7 +19,8 @@ expected<pid_t> start_process(const std::vector<std::string>& arguments,
 expected<pid_t> start_daemon(const std::vector<std::string>& arguments,
                              const std::string& log_path);
 
-/// The number in a pid file, if that process lives.
+/// The number in a pid file, if that process lives and names the file's directory in its arguments
+/// (numbers are reused).
 std::optional<pid_t> living_process(const std::string& pid_path);
 bool is_alive(pid_t pid);
 /// Sends SIGTERM and waits for the end. @returns errc::timeout if it is still there.
