@@ -65,7 +65,7 @@ range_lookup scan_at(const table_view& view, const table_range& range, snapshot_
       known = std::min(known, live.rows.back().key + '\0');
     if (versions.more) // the versions of the last key may be cut
       known = std::min(known, parse_version_key(versions.rows.back().key)->live_key);
-    if (known == from.begin) { // one key has more versions than a page
+    if (known <= from.begin) { // one key has more versions than a page
       version_rows_max *= 2;
       continue;
     }
@@ -75,7 +75,8 @@ range_lookup scan_at(const table_view& view, const table_range& range, snapshot_
       chosen[row.key] = std::move(row.value);
     for (std::size_t i = versions.rows.size(); i-- > 0;) { // descending: the smallest comes last
       auto parts = parse_version_key(versions.rows[i].key);
-      if (parts && at <= parts->suffix)
+      // A range that begins right behind a key begins before the versions of that key.
+      if (parts && at <= parts->suffix && from.begin <= parts->live_key)
         chosen[parts->live_key] = std::move(versions.rows[i].value);
     }
     for (auto& [key, value] : chosen) {

@@ -32,7 +32,8 @@ row_lookup read_at(const table_view& view, std::string_view live_key, snapshot_e
 
 /// The first rows of a range of live keys (one versioned table, one slot) as they were at the end
 /// of epoch `at`, ascending; `reverse` is not supported. As table_view::scan: `missing` says what
-/// to load, `more` that `rows_max` was reached.
+/// to load, `more` that `rows_max` was reached. The end of the range must not be a key with bytes
+/// appended; the beginning may be.
 range_lookup scan_at(const table_view& view, const table_range& range, snapshot_epoch at);
 
 } // namespace troupe
