@@ -324,8 +324,8 @@ typename Inspector::result_type inspect(Inspector& f, new_extent& x) {
 /// size. Extents are made of blocks and end with the block of the last byte; bytes of that block
 /// beyond the size must be zeros, so who cuts a block by `truncate_to` rewrites it in the same
 /// commit (inline data is cut by the leader). Refusals: errc::below_floor (a drive takes no data
-/// any more: lay out again), errc::too_large (commit fewer stripes at once), errc::busy (repeat the
-/// same sequence). -> write_committed
+/// any more: lay out again), errc::too_large (commit fewer stripes at once; a big truncate before
+/// data behind it by itself), errc::busy (repeat the same sequence). -> write_committed
 struct op_commit_write {
   lin id;
   lease_id lease;

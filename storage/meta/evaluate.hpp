@@ -18,7 +18,7 @@ struct meta_limits {
   std::uint32_t layout_extents_max = 1'024;   ///< Extents of one layout answer.
   std::uint32_t commit_stripes_max = 256;     ///< New stripes of one commit.
   std::uint32_t commit_extents_max = 1'024;   ///< New extents of one commit.
-  std::uint32_t replaced_extents_max = 1'024; ///< Old extents that one commit may replace.
+  std::uint32_t replaced_extents_max = 2'048; ///< Old ones a commit replaces; fits a proposal.
   std::uint32_t clean_extents_max = 256;      ///< Extents that one entry removes behind a cut.
   std::uint32_t session_results_max = 256;    ///< Unacknowledged changes of a client in a slot.
   std::uint64_t pending_runs_max = 4'000'000; ///< Frees kept per drive; more: "needs Collect".

@@ -144,6 +144,7 @@ expected<void> extent_editor::cut_off(std::uint64_t offset) {
     range.end = std::max(range.end, trimmed->end);
   }
   set_trimmed(range);
+  cut_here_ = true;
   return {};
 }
 
@@ -153,10 +154,10 @@ expected<void> extent_editor::make_room(std::uint64_t begin, std::uint64_t end) 
     // Nothing that was cut off may show again: the range before the new extent goes first.
     auto until = std::min(end, trimmed->end);
     auto cleared = punch(trimmed->begin, until, limits.clean_extents_max);
+    if (!cleared && cleared.error().code == errc::too_large && !cut_here_)
+      return error{errc::busy, object_of(id_) + ": an earlier cut is being cleaned"};
     if (!cleared)
-      return cleared.error().code == errc::too_large
-               ? error{errc::busy, object_of(id_) + ": an earlier cut is being cleaned"}
-               : cleared.error();
+      return cleared.error();
     trimmed->begin = until;
     set_trimmed(trimmed);
   }

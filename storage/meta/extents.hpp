@@ -59,8 +59,8 @@ public:
   /// Adds an extent where there is none.
   void add(const placed_extent& extent);
   /// Makes room for a new extent: replaces what is valid there, clears what was cut off there.
-  /// errc::too_large: more than `limits.replaced_extents_max` in this entry. errc::busy: the
-  /// cleaner must go first.
+  /// errc::too_large: more than `limits.replaced_extents_max` in this entry, or behind a cut that
+  /// this same entry makes. errc::busy: the cleaner must go first.
   expected<void> make_room(std::uint64_t begin, std::uint64_t end);
 
   /// Stripes, charges of inode and slot, pending frees. Call once, last; the caller puts the inode.
@@ -85,6 +85,7 @@ private:
   std::map<stripe_id, stripe_layout> new_stripes_;
   std::set<std::string> dropped_keys_; ///< Their stored rows are accounted for.
   std::uint32_t replaced_count_ = 0;
+  bool cut_here_ = false; ///< `cut_off` left extents to the cleaner, which waits for this entry.
 };
 
 /// Records runs as pending frees of their drives; above the bound a drive "needs Collect".

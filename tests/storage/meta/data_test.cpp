@@ -1,5 +1,7 @@
+#include "storage/consensus/consensus.hpp"
 #include "storage/meta/data_format.hpp"
 #include "storage/meta/meta_keys.hpp"
+#include "storage/meta/partition_entry_format.hpp"
 #include "storage/meta/partition_format.hpp"
 #include "tests/storage/meta/meta_harness.hpp"
 #include "tests/storage/meta/stripe_maker.hpp"
@@ -211,6 +213,39 @@ TEST_CASE("meta_data: what one commit may replace is bounded", "[unit][meta_data
   m.must<write_committed>(commit_of(m.maker, m.file, 0, 10 * block));
   CHECK(m.ranges() == "[0,10)");
   CHECK(m.pending_runs() == 30);
+}
+
+TEST_CASE("meta_data: the biggest commit that is allowed fits one proposal", "[unit][meta_data]") {
+  // Goal: no change is evaluated that consensus then never takes. Method: each replaced block is a
+  // stripe of its own (5 copies), a snapshot keeps all of them, as many new stripes as may be.
+  data_harness m;
+  m.forgetful_every = 1000; // only the bytes matter here
+  m.context.epoch = snapshot_epoch{1};
+  const auto& limits = m.context.limits;
+  for (std::uint64_t at = 0; at < limits.replaced_extents_max; at += limits.commit_stripes_max) {
+    op_commit_write op;
+    op.id = m.file;
+    for (std::uint32_t i = 0; i < limits.commit_stripes_max; ++i) {
+      op.stripes.push_back(m.maker.make(1, 4, 1));
+      op.extents.push_back({(at + i) * block, block, i, 0});
+    }
+    op.size_at_least = (at + limits.commit_stripes_max) * block;
+    m.must<write_committed>(op);
+  }
+  std::vector<snapshot_epoch> snapshots{snapshot_epoch{1}};
+  m.context.epoch = snapshot_epoch{2};
+  m.context.snapshots = snapshots;
+  op_commit_write op;
+  op.id = m.file;
+  auto blocks_each = limits.replaced_extents_max / limits.commit_stripes_max;
+  for (std::uint32_t i = 0; i < limits.commit_stripes_max; ++i) {
+    op.stripes.push_back(m.maker.make(8, 4, 1));
+    op.extents.push_back({std::uint64_t{i} * blocks_each * block, blocks_each * block, i, 0});
+  }
+  m.must<write_committed>(op);
+  auto bytes = encode(partition_entry{m.last_batch, {}, {}}).size();
+  CHECK(bytes > 500'000);
+  CHECK(bytes <= consensus_options{}.batch_bytes_max);
 }
 
 TEST_CASE("meta_data: a stripe below its level is in the at-risk table while it lives",
