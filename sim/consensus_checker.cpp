@@ -121,9 +121,14 @@ std::uint64_t term_at(const durable_state& state, std::uint64_t index) {
 
 void consensus_checker::acknowledges(replica_id replica, const durable_state& disk,
                                      const append_entries_result& x, const durable_state* leader) {
-  auto what = name(replica) + " acknowledged index " + std::to_string(x.last_index);
+  // Held back until a newer term was durable: the same as a message that was long on its way.
+  if (disk.term > x.term)
+    return;
+  auto what = name(replica) + " acknowledged index " + std::to_string(x.last_index) + " in term "
+              + std::to_string(x.term);
   if (disk.last_index() < x.last_index)
-    fail(what + ", its disk has " + std::to_string(disk.last_index()));
+    fail(what + ", its disk has " + std::to_string(disk.last_index()) + " in term "
+         + std::to_string(disk.term));
   if (leader == nullptr)
     return;
   auto here = term_at(disk, x.last_index);

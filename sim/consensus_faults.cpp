@@ -105,14 +105,17 @@ void consensus_world::set_rates(bool on) {
 }
 
 /// Everything stops except that a minority of the voters is down, the leader rather than others:
-/// the majority must elect.
+/// the majority must elect. It may also begin in the middle of an election.
 void consensus_world::calm() {
   auto* chief = leader();
-  if (!chaos_ || chief == nullptr || chief->machine().membership_changing())
+  if (!chaos_ || (chief == nullptr && run_.churn))
     return;
+  if (chief != nullptr && chief->machine().membership_changing())
+    return;
+  const auto& members = chief != nullptr ? chief->machine().members() : founders_;
   std::vector<replica_id> voters;
   std::size_t dead = 0;
-  for (const auto& member : chief->machine().members().members)
+  for (const auto& member : members.members)
     if (member.role == member_role::voter) {
       voters.push_back(member.replica);
       dead += replicas_.at(member.replica)->dead() ? 1 : 0;
@@ -123,7 +126,7 @@ void consensus_world::calm() {
   ++verdict_.calms;
   set_rates(false);
   cut_.clear();
-  if (down > 0 && random_.chance(700))
+  if (chief != nullptr && down > 0 && random_.chance(700))
     held_down_.insert(chief->id());
   while (held_down_.size() < down) {
     auto id = voters[random_.below(voters.size())];
