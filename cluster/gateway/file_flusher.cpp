@@ -108,14 +108,6 @@ void file_flusher::kick(const file_ptr& file, flush_mode mode) {
     return;
   auto ranges = file->buffer.dirty_ranges();
   auto pieces = plan_flush(ranges, stripes_.full_stripe_blocks(), mode);
-  // What moves out of the metadata must be in the first commit of something bigger.
-  if (file->committed_inline && !pieces.empty() && ranges.front().first == 0
-      && pieces.front().first != 0) {
-    auto first =
-      plan_flush({ranges.data(), 1}, stripe_data_units_max * unit_blocks, flush_mode::everything);
-    std::erase_if(pieces, [&](const auto& p) { return p.first < ranges.front().end(); });
-    pieces.insert(pieces.begin(), first.begin(), first.end());
-  }
   for (const auto& piece : pieces)
     start_piece(file, piece);
 }
@@ -153,10 +145,12 @@ procedure<void> file_flusher::store_piece(file_ptr file,
   file->progress.wake_all();
 }
 
-/// The small content of a file leaves the metadata when block 0 is stored: that must not come after
-/// what lies behind it.
+/// What moves out of the metadata must be in the first commit of something bigger: it goes now,
+/// although it may still grow.
 void file_flusher::kick_start_of_file(const file_ptr& file) {
-  kick(file, flush_mode::everything);
+  auto ranges = file->buffer.dirty_ranges();
+  if (!ranges.empty() && ranges.front().first == 0)
+    start_piece(file, {0, std::min<std::uint64_t>(ranges.front().count, unit_blocks)});
 }
 
 // -- committing -----------------------------------------------------------------------------------
@@ -218,8 +212,10 @@ bool file_flusher::next_batch(const file_ptr& file, batch& out) {
                                  [](const auto& p) { return p.stripe.range.first == 0; });
     if (file->committed_inline && !has_start) {
       kick_start_of_file(file);
-      if (file->pieces_in_flight > 0)
-        return false; // it begins again when they are stored
+      if (file->pieces_in_flight == 0) // written before an older commit, given up, came through
+        lose(file,
+             {errc::io_error, "the start of file " + to_string(file->id) + " is not buffered"});
+      return false; // it begins again when they are stored
     }
     auto count = std::min<std::size_t>(stored.size(), ctx_.options.commit_stripes_max);
     if (has_start) // it must be among the first
@@ -256,11 +252,19 @@ procedure<expected<lease_id>> file_flusher::lease_for_commit(file_ptr file) {
   auto granted = co_await leases_.acquire(file->id);
   if (!granted)
     co_return granted.error();
-  if (granted->attributes.change_count != file->committed.change_count)
-    co_return error{errc::stale_handle, "file " + to_string(file->id)
-                                          + " was changed by another client after this one "
-                                            "lost its write lease"};
-  co_return granted->lease;
+  if (granted->attributes.change_count == file->committed.change_count)
+    co_return granted->lease;
+  doubt(file);
+  co_return error{errc::stale_handle, "file " + to_string(file->id)
+                                        + " was changed by another client after this one "
+                                          "lost its write lease"};
+}
+
+/// What is committed is not known any more: the lease goes, and the next one tells it.
+void file_flusher::doubt(const file_ptr& file) {
+  file->layout.clear();
+  drop_clean(file);
+  ctx_.run.start(leases_.release(file->id));
 }
 
 procedure<void> file_flusher::commit(file_ptr file, batch work) {
@@ -287,6 +291,8 @@ procedure<void> file_flusher::commit(file_ptr file, batch work) {
   if (answer.outcome)
     answer.outcome = error{errc::corrupt, "a partition answered a commit with something else"};
   const auto& cause = answer.outcome.error();
+  if (cause.code == errc::may_have_happened)
+    doubt(file);
   if (file->generation != generation) {
     for (const auto& piece : work.pieces)
       if (answer.definite)
@@ -409,8 +415,11 @@ procedure<expected<void>> file_flusher::commit_directly(file_ptr file, op_commit
       stripes_.free(*layout);
     const auto& cause = answer.outcome.error();
     bool passing = is_passing_refusal(cause.code) && cause.id != trp::no_quorum;
-    if (!passing || !answer.definite || refusals >= refusals_max)
+    if (!passing || !answer.definite || refusals >= refusals_max) {
+      if (cause.code == errc::may_have_happened)
+        doubt(file);
       co_return cause;
+    }
     if (cause.code == errc::stale)
       co_await leases_.confirm(file->id);
     co_await sleep_until(ctx_.in_ms(refusal_pause_ms * (refusals + 1)));

@@ -73,6 +73,7 @@ private:
                  bool still_buffered);
   void dissolve(const file_ptr& file, const batch& work, bool free_units);
   procedure<expected<lease_id>> lease_for_commit(file_ptr file);
+  void doubt(const file_ptr& file);
   void account(const file_ptr& file);
   void relieve();
   procedure<void> age();

@@ -313,18 +313,24 @@ procedure<expected<call_result>> file_operations::write(call_write call, give_up
   if (bytes == 0)
     co_return call_result{bytes_written{0}};
   co_await flusher_.reserve(bytes + unit_bytes);
-  auto complete = co_await complete_blocks(file, offset, bytes);
-  if (complete) {
-    if (file->buffer.unsettled_blocks() == 0)
-      file->dirty_since = ctx_.now();
-    file->buffer.write(offset, call.data.view());
-    file->size = std::max(file->size, offset + bytes);
-    file->modify_time = ctx_.wall;
-    ctx_.report.bytes_written += bytes;
+  // Clean blocks go at any time: nothing may come between the last look and `take_write`.
+  block_contents around;
+  std::optional<error> failure;
+  while (!failure) {
+    auto missing = block_to_read(*file, offset, bytes, around);
+    if (!missing)
+      break;
+    auto content = co_await reader_.read_committed(file, *missing * block_bytes, block_bytes);
+    if (content)
+      around[*missing] = std::move(*content);
+    else
+      failure = content.error();
   }
+  if (!failure)
+    take_write(*file, offset, call.data.view(), around);
   flusher_.settle_reservation(file, bytes + unit_bytes);
-  if (!complete)
-    co_return complete.error();
+  if (failure)
+    co_return std::move(*failure);
   flusher_.kick(file);
   if (call.durable) {
     co_await flusher_.drain(file);
@@ -334,42 +340,42 @@ procedure<expected<call_result>> file_operations::write(call_write call, give_up
   co_return call_result{bytes_written{static_cast<std::uint32_t>(bytes)}};
 }
 
-/// Reads what a write to [offset, offset + bytes) leaves of the blocks at its ends, and brings
-/// content that lies in the metadata along when the file grows out of it.
-procedure<expected<void>> file_operations::complete_blocks(file_ptr file, std::uint64_t offset,
-                                                           std::uint64_t bytes) {
+/// A block whose committed content a write to [offset, offset + bytes) needs and that is neither
+/// buffered nor `known`: one that it covers in part, or the start of a file that grows out of the
+/// metadata.
+std::optional<std::uint64_t> file_operations::block_to_read(const file_record& file,
+                                                            std::uint64_t offset,
+                                                            std::uint64_t bytes,
+                                                            const block_contents& known) {
   auto end = offset + bytes;
-  auto needs = [&](std::uint64_t block) {
+  auto missing = [&](std::uint64_t block) {
     auto from = block * block_bytes;
-    bool covered = offset <= from && end >= std::min(from + block_bytes, file->size);
-    return !covered && from < file->size && !file->buffer.holds(block);
+    bool covered = offset <= from && end >= std::min(from + block_bytes, file.size);
+    return !covered && from < file.size && !file.buffer.holds(block) && !known.contains(block);
   };
-  std::vector<std::uint64_t> blocks;
-  if (needs(offset / block_bytes))
-    blocks.push_back(offset / block_bytes);
-  if (auto last = (end - 1) / block_bytes; last != offset / block_bytes && needs(last))
-    blocks.push_back(last);
-  bool grows_out = file->committed_inline && end > inline_bytes_max;
-  bool keeps_start = offset > 0 && !file->buffer.holds(0);
-  if (grows_out && keeps_start && (blocks.empty() || blocks.front() != 0))
-    blocks.insert(blocks.begin(), 0);
-  for (auto block : blocks) {
-    auto filled = co_await fill(file, block);
-    if (!filled)
-      co_return filled.error();
-  }
-  if (grows_out && file->buffer.holds(0))
-    file->buffer.touch(0);
-  co_return expected<void>{};
+  if (file.committed_inline && end > inline_bytes_max && missing(0))
+    return 0;
+  for (auto block : {offset / block_bytes, (end - 1) / block_bytes})
+    if (missing(block))
+      return block;
+  return std::nullopt;
 }
 
-procedure<expected<void>> file_operations::fill(file_ptr file, std::uint64_t block) {
-  auto content = co_await reader_.read_committed(file, block * block_bytes, block_bytes);
-  if (!content)
-    co_return content.error();
-  if (!file->buffer.holds(block))
-    file->buffer.fill(block, *content);
-  co_return expected<void>{};
+/// Buffers a write; `around` completes blocks that are not buffered yet.
+void file_operations::take_write(file_record& file, std::uint64_t offset, byte_view bytes,
+                                 const block_contents& around) {
+  auto end = offset + bytes.size();
+  if (file.buffer.unsettled_blocks() == 0)
+    file.dirty_since = ctx_.now();
+  for (const auto& [block, content] : around)
+    if (!file.buffer.holds(block))
+      file.buffer.fill(block, content);
+  if (file.committed_inline && end > inline_bytes_max && file.buffer.holds(0))
+    file.buffer.touch(0); // it moves out of the metadata
+  file.buffer.write(offset, bytes);
+  file.size = std::max(file.size, end);
+  file.modify_time = ctx_.wall;
+  ctx_.report.bytes_written += bytes.size();
 }
 
 // -- truncate -------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@
 #include "cluster/gateway/metadata_exchange.hpp"
 #include "cluster/gateway/open_files.hpp"
 
+#include <map>
 #include <memory>
+#include <optional>
 
 namespace troupe {
 
@@ -58,9 +60,13 @@ public:
 private:
   procedure<expected<void>> hold_lease(file_ptr file, give_up_flag give_up);
   procedure<expected<void>> truncate_locked(file_ptr file, std::uint64_t size, bool passing);
-  procedure<expected<void>> complete_blocks(file_ptr file, std::uint64_t offset,
-                                            std::uint64_t bytes);
-  procedure<expected<void>> fill(file_ptr file, std::uint64_t block);
+  /// Committed contents by block of the file.
+  using block_contents = std::map<std::uint64_t, byte_vector>;
+  static std::optional<std::uint64_t> block_to_read(const file_record& file, std::uint64_t offset,
+                                                    std::uint64_t bytes,
+                                                    const block_contents& known);
+  void take_write(file_record& file, std::uint64_t offset, byte_view bytes,
+                  const block_contents& around);
   procedure<void> give_lease_away(file_ptr file);
   procedure<void> let_go(file_ptr file);
   procedure<expected<call_result>> make_durable(file_handle handle, bool closing);

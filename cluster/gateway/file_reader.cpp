@@ -42,6 +42,7 @@ procedure<expected<bytes_read>> file_reader::read(file_ptr file, std::uint64_t o
                                                   std::uint32_t bytes,
                                                   std::shared_ptr<read_position> position) {
   auto deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  std::uint64_t moved_ms = 1;
   bool sequential = position && position->window > 0;
   for (;;) {
     if (!leases_.good(file->id)) {
@@ -51,6 +52,8 @@ procedure<expected<bytes_read>> file_reader::read(file_ptr file, std::uint64_t o
         co_return current.error();
     }
     bool own = leases_.held(file->id).has_value();
+    if (!own && !file->layout.attributes())
+      continue; // forgotten again, by somebody who ran before this one
     auto size = own ? file->size : file->layout.attributes()->size;
     if (offset >= size)
       co_return bytes_read{};
@@ -67,13 +70,15 @@ procedure<expected<bytes_read>> file_reader::read(file_ptr file, std::uint64_t o
     if (ctx_.now() >= deadline)
       co_return too_late(parts.error());
     file->layout.clear(); // units may have moved
-    co_await ctx_.map_changed.wait_until(ctx_.in_ms(code == errc::stale ? 1 : retry_ms));
+    co_await ctx_.map_changed.wait_until(ctx_.in_ms(code == errc::stale ? moved_ms : retry_ms));
+    moved_ms = std::min(2 * moved_ms, retry_ms); // what was moved is found at once, or is lost
   }
 }
 
 procedure<expected<byte_vector>> file_reader::read_committed(file_ptr file, std::uint64_t offset,
                                                              std::uint64_t bytes) {
   auto deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  std::uint64_t moved_ms = 1;
   for (;;) {
     auto parts = co_await fetch(file, offset, bytes, false);
     if (parts) {
@@ -89,7 +94,8 @@ procedure<expected<byte_vector>> file_reader::read_committed(file_ptr file, std:
     if (ctx_.now() >= deadline)
       co_return too_late(parts.error());
     file->layout.clear();
-    co_await ctx_.map_changed.wait_until(ctx_.in_ms(code == errc::stale ? 1 : retry_ms));
+    co_await ctx_.map_changed.wait_until(ctx_.in_ms(code == errc::stale ? moved_ms : retry_ms));
+    moved_ms = std::min(2 * moved_ms, retry_ms); // what was moved is found at once, or is lost
   }
 }
 

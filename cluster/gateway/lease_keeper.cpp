@@ -82,6 +82,7 @@ procedure<void> lease_keeper::release(lin file) {
     co_return;
   meta_operation operation = op_release_lease{file, it->second.lease};
   leases_.erase(it);
+  renewed_.wake_all(); // nobody need wait for its renewal
   ++releasing_[file];
   // If the partition does not hear it, the lease runs out there: nothing names it any more.
   auto answer = co_await partitions_.ask(std::move(operation));

@@ -98,12 +98,12 @@ procedure<expected<void>> metadata_exchange::ensure_session(slot_id slot, boot_t
     auto& session = sessions_[group]; // a map: references stay valid
     if (session.state == group_session::phase::ready)
       co_return expected<void>{};
+    if (ctx_.now() >= deadline)
+      co_return error{errc::unavailable,
+                      "partition " + std::to_string(group.value) + ": not registered",
+                      trp::no_quorum};
     if (session.state == group_session::phase::registering) {
-      bool woken = co_await session.changed.wait_until(deadline);
-      if (!woken && ctx_.now() >= deadline)
-        co_return error{errc::unavailable,
-                        "partition " + std::to_string(group.value) + ": not registered",
-                        trp::no_quorum};
+      co_await session.changed.wait_until(deadline);
       continue;
     }
     session.state = group_session::phase::registering;
