@@ -54,7 +54,7 @@ procedure<void> mortal(wait_list& go, bool& dead) {
 
 } // namespace
 
-TEST_CASE("procedure: steps follow each other across waits", "[unit][procedure]") {
+TEST_CASE("procedure: steps follow each other across waits", "[unit][gateway][procedure]") {
   procedure_runner run;
   wait_list go;
   int out = 0;
@@ -69,7 +69,8 @@ TEST_CASE("procedure: steps follow each other across waits", "[unit][procedure]"
   CHECK(run.running_count() == 0);
 }
 
-TEST_CASE("procedure: a long run of steps that never wait needs no stack", "[unit][procedure]") {
+TEST_CASE("procedure: a long run of steps that never wait needs no stack",
+          "[unit][gateway][procedure]") {
   procedure_runner run;
   int out = 0;
   run.start(counter(200'000, out));
@@ -77,7 +78,8 @@ TEST_CASE("procedure: a long run of steps that never wait needs no stack", "[uni
   CHECK(out == 200'000);
 }
 
-TEST_CASE("procedure: a lock is held by one at a time, in order of arrival", "[unit][procedure]") {
+TEST_CASE("procedure: a lock is held by one at a time, in order of arrival",
+          "[unit][gateway][procedure]") {
   procedure_runner run;
   fifo_lock lock;
   wait_list go;
@@ -93,7 +95,8 @@ TEST_CASE("procedure: a lock is held by one at a time, in order of arrival", "[u
   CHECK_FALSE(lock.taken());
 }
 
-TEST_CASE("procedure: time wakes sleepers in the order of their times", "[unit][procedure]") {
+TEST_CASE("procedure: time wakes sleepers in the order of their times",
+          "[unit][gateway][procedure]") {
   procedure_runner run;
   std::string log;
   run.start(sleeper(run, boot_time{30}, log, 'c'));
@@ -109,7 +112,7 @@ TEST_CASE("procedure: time wakes sleepers in the order of their times", "[unit][
   CHECK_FALSE(run.next_due());
 }
 
-TEST_CASE("procedure: of wake-up and time the first ends a wait", "[unit][procedure]") {
+TEST_CASE("procedure: of wake-up and time the first ends a wait", "[unit][gateway][procedure]") {
   procedure_runner run;
   wait_list go;
   int first = 0;
@@ -128,7 +131,7 @@ TEST_CASE("procedure: of wake-up and time the first ends a wait", "[unit][proced
 }
 
 TEST_CASE("procedure: a budget keeps the order, and grants too much only alone",
-          "[unit][procedure]") {
+          "[unit][gateway][procedure]") {
   procedure_runner run;
   fifo_budget budget{10};
   std::string log;
@@ -147,7 +150,7 @@ TEST_CASE("procedure: a budget keeps the order, and grants too much only alone",
   CHECK(budget.used() == 1);
 }
 
-TEST_CASE("procedure: ending the runner ends what waits", "[unit][procedure]") {
+TEST_CASE("procedure: ending the runner ends what waits", "[unit][gateway][procedure]") {
   wait_list go;
   bool dead = false;
   {
