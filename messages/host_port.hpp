@@ -14,7 +14,7 @@ struct cluster_wish {
   std::string name = "troupe";
   std::uint32_t nodes = 5;
   std::uint32_t drives_per_node = 4;
-  std::uint64_t drive_bytes = 4 * gib; ///< Of the preallocated block file of each drive.
+  std::uint64_t drive_bytes = 1 * gib; ///< Of the preallocated block file of each drive.
   protection_level level = suggested_level;
   std::uint16_t port_first = 7400; ///< Node n listens on 127.0.0.1:(port_first + n).
 };

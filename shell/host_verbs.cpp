@@ -26,7 +26,7 @@ void add_wish_options(CLI::App& verb, up_arguments& args) {
                 "size of each drive of a new cluster, "
                 "e.g. 4GiB")
     ->transform(CLI::AsSizeValue(false))
-    ->default_str("4GiB");
+    ->default_str("1GiB");
   verb.add_option("--level", args.level, "protection level of a new cluster")
     ->capture_default_str();
   verb.add_option("--port-first", args.wish.port_first, "node n listens on this port + n")

@@ -28,7 +28,8 @@ procedure<expected<shared_bytes>> unit_reader::read(lin file, stripe_ptr stripe,
   }
   auto computed = co_await reconstruct(file, stripe, key);
   // A run that is gone is damage only if the rest of its stripe is still there.
-  if (computed && direct && direct->result && direct->result->error().code == errc::stale)
+  bool failed = direct && direct->result && !*direct->result; // it may have come late, and well
+  if (computed && failed && direct->result->error().code == errc::stale)
     note_damage(file, *stripe, unit, direct->result->error());
   if (computed || !direct)
     co_return computed;

@@ -57,7 +57,7 @@ refused 1 TRP-1005 "$work/closed" -- \
 expect "nothing was made by all of that" test ! -e "$dir" -a ! -e "$work/closed/c"
 
 # -- two clusters side by side
-start_cluster "${small[@]}"
+DRIVE_SIZE=64MiB start_cluster
 refused 1 TRP-1001 -- "$TROUPE" up "${small[@]}" --port-first "$port" --dir "$other"
 expect "a second cluster" "$TROUPE" up "${small[@]}" --port-first "$other_port" --dir "$other"
 echo first >"$mnt/who"

@@ -24,7 +24,7 @@ t() { "$TROUPE" "$@" --dir "$dir"; }
 
 start_cluster() { # extra arguments of `up`
   mkdir -p "$mnt"
-  t up --port-first "$port" --mount "$mnt" "$@" >"$work/up.out" 2>&1 ||
+  t up --drive-size "${DRIVE_SIZE:-512MiB}" --port-first "$port" --mount "$mnt" "$@" >"$work/up.out" 2>&1 ||
     { cat "$work/up.out"; fail "up"; finish; }
   say "cluster is up: $*"
 }
@@ -58,12 +58,13 @@ cleanup() {
   for m in "$mnt" "${mnt}2"; do
     mounted "$m" && { t umount "$m" >/dev/null 2>&1 || umount -l "$m"; }
   done
-  [ -d "$dir" ] && t down --destroy >/dev/null 2>&1
   if [ $failures -gt 0 ] && [ -n "${TROUPE_KEEP:-}" ]; then
+    t down >/dev/null 2>&1
     echo "kept: $work"
-  else
-    rm -rf "$work"
+    return
   fi
+  [ -d "$dir" ] && t down --destroy >/dev/null 2>&1
+  rm -rf "$work"
 }
 trap cleanup EXIT
 finish() {
