@@ -5,6 +5,10 @@
 
 namespace troupe {
 
+namespace {
+constexpr std::uint32_t entries_of_hash_max = 256; ///< As many as there are disambiguators.
+}
+
 std::string object_of(lin id) {
   return to_string(id);
 }
@@ -39,7 +43,12 @@ expected<std::optional<inode_row>> evaluation_scope::find_inode(lin id) {
 }
 expected<std::optional<entry_row>> evaluation_scope::find_entry(lin directory,
                                                                 std::string_view name) {
-  return find(entry_key(directory, name), decode_entry);
+  auto row = find(entry_key(directory, name), decode_entry);
+  if (rows.blocked()) { // whoever finds nothing makes it next, and then needs its neighbours
+    auto group = entry_keys(directory, name_hash(name));
+    rows.prefetch_range(group.begin, group.end, entries_of_hash_max);
+  }
+  return row;
 }
 expected<slot_row> evaluation_scope::slot(slot_id slot) {
   auto row = find(slot_key(slot), decode_slot);
@@ -101,8 +110,8 @@ void evaluation_scope::put_entry(lin directory, std::string_view name, entry_row
 expected<void> evaluation_scope::add_entry(lin directory, std::string_view name, lin child,
                                            file_kind kind) {
   auto group = entry_keys(directory, name_hash(name));
-  auto page = rows.scan(group.begin, group.end, 256);
-  std::array<bool, 256> used{};
+  auto page = rows.scan(group.begin, group.end, entries_of_hash_max);
+  std::array<bool, entries_of_hash_max> used{};
   for (const auto& row : page.rows) {
     auto other = decode_entry(row.value);
     if (!other)

@@ -28,6 +28,11 @@ public:
   std::optional<std::string> get(std::string_view key);
   /// Says that the row will be read, so that all needs of an operation are found at once.
   void prefetch(std::string_view key) { (void)get(key); }
+  /// The same of a range that will be scanned.
+  void prefetch_range(const std::string& begin, const std::string& end, std::uint32_t rows_max) {
+    if (!rule_.read_at)
+      (void)scan(begin, end, rows_max);
+  }
   /// The first `rows_max` rows of [begin, end); `more` if that left rows out.
   struct page {
     std::vector<table_row> rows;

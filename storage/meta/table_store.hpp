@@ -20,10 +20,10 @@ struct table_store_options {
   /// Changes wait in memory until they are so many, `write_behind` is called or something needs
   /// them in the engine: rows that change often are written once. 0: written at once.
   std::uint64_t write_delay_bytes = 0;
-  std::uint64_t chunk_bytes = 1u << 20;        ///< Size of an export chunk, about.
-  std::uint64_t load_bytes_max = 256u << 10;   ///< Of one range load; the cache must hold several.
-  std::uint32_t read_jobs_max = 4;             ///< Loads and export reads at once.
-  std::uint32_t drop_rows = 1024;              ///< Rows removed by one background step of `drop`.
+  std::uint64_t chunk_bytes = 1u << 20;      ///< Size of an export chunk, about.
+  std::uint64_t load_bytes_max = 256u << 10; ///< Of one range load; the cache must hold several.
+  std::uint32_t read_jobs_max = 4;           ///< Loads and export reads at once.
+  std::uint32_t drop_rows = 1024;            ///< Rows removed by one background step of `drop`.
 };
 
 /// Work that blocks. `run` is called once on any thread, then `finish` on the thread of the store

@@ -109,12 +109,13 @@ expect "with its own again" t status
 expect "down" t down
 mv "$dir/node-2/drive-1" "$work/own-drive" && cp -r "$other/node-2/drive-1" "$dir/node-2/drive-1"
 refused 4 TRP-1003 "$dir/node-2/drive-1" -- t config check "$dir/node-2/node.json"
-cp "$dir/node-3/node.pem" "$work/node.pem" && cp "$other/node-3/node.pem" "$dir/node-3/node.pem"
+mkdir "$work/node-3" && cp "$dir/node-3/node.pem" "$dir/node-3/node.key" "$work/node-3/"
+cp "$other/node-3/node.pem" "$other/node-3/node.key" "$dir/node-3/"
 refused 4 TRP-1007 "$dir/node-3/node.pem" -- t config check "$dir/node-3/node.json"
-cp "$work/node.pem" "$dir/node-3/node.pem"
+cp "$work/node-3/node.pem" "$work/node-3/node.key" "$dir/node-3/"
 before=$(sha256sum "$dir/node-2/drive-1/blocks")
 expect "up with a foreign drive" t up --mount "$mnt"
-expect "the foreign drive is named" sh -c "'$TROUPE' event list --dir '$dir' | grep -q TRP-1003"
+expect "the foreign drive is named" sh -c "'$TROUPE' event list --severity error --count 1000 --dir '$dir' | grep TRP-1003"
 expect "data are there" grep -q first "$mnt/who"
 expect "down again" t down
 expect "the foreign drive is unchanged" test "$before" = "$(sha256sum "$dir/node-2/drive-1/blocks")"
@@ -154,7 +155,7 @@ int main(int n, char** args) {
 C
 expect "a program that forbids io_uring" gcc -o "$work/noring" "$work/noring.c"
 expect "up without io_uring" "$work/noring" "$TROUPE" up --dir "$dir"
-expect "status says which" sh -c "'$TROUPE' status --dir '$dir' | grep -q pool"
+expect "status says which" sh -c "'$TROUPE' status --dir '$dir' | grep -q threads"
 expect "a mount" t mount "$mnt"
 expect "data are there" grep -q first "$mnt/who"
 expect "and more are taken" sh -c "head -c 3000000 /dev/urandom >'$mnt/f' && sync '$mnt/f'"
