@@ -35,12 +35,18 @@ void cluster_replica::on_opened() {
   load_rows();
 }
 
+/// What is in memory belongs to the old tables: until the new rows are here, commands only wait.
+void cluster_replica::on_state_replaced() {
+  early_.clear();
+  load_rows();
+}
+
 void cluster_replica::load_rows() {
-  if (state_) // the tables were replaced: what is in memory stays until the new rows are here
-    early_.clear();
+  loading_ = true;
   tables().load(
-    table(), {{}, {everything()}}, [this, alive = alive_](const expected<void>& loaded) {
-      if (!*alive)
+    table(), {{}, {everything()}},
+    [this, alive = alive_, mine = ++loads_](const expected<void>& loaded) {
+      if (!*alive || mine != loads_)
         return;
       if (!loaded)
         return raise(event_severity::error, "rows_unreadable", {{"why", loaded.error().context}});
@@ -53,6 +59,7 @@ void cluster_replica::rows_loaded() {
   auto found = tables().scan(table(), everything());
   if (found.missing)
     return load_rows();
+  loading_ = false;
   cluster_rows rows;
   for (auto& row : found.rows)
     rows[row.key] = std::move(row.value);
@@ -60,6 +67,8 @@ void cluster_replica::rows_loaded() {
   if (state_) {
     if (auto installed = state_->installed(std::move(rows), out); !installed)
       return raise(event_severity::error, "rows_damaged", {{"why", installed.error().context}});
+    for (const auto& changes : std::exchange(early_, {}))
+      state_->applied(changes, out);
     return run(out);
   }
   auto config = first_;
@@ -72,7 +81,7 @@ void cluster_replica::rows_loaded() {
   state_.emplace(std::move(rows), std::move(config), group_options_);
   for (const auto& changes : std::exchange(early_, {}))
     state_->applied(changes, out);
-  announce_(state_->config());
+  announced_ = false;
   if (is_open())
     state_->role_changed(raft().leader_ready(), raft().leader(), now(), out);
   run(out);
@@ -82,6 +91,11 @@ void cluster_replica::request(const cluster_request& body,
                               std::function<void(cluster_response)> done) {
   if (!state_)
     return done({error{errc::not_leader, "cluster group is being opened"}, {}});
+  // A node lease is worth something only from one who surely leads (hazards F6): he counts what he
+  // granted, and his successor waits for it from his own election.
+  if (std::holds_alternative<renew_node_lease>(body)
+      && (!is_open() || now() >= raft().read_lease_until()))
+    return done({error{errc::not_leader, "the cluster group's leader has no majority now"}, {}});
   auto token = ++tokens_;
   waiting_[token] = std::move(done);
   cluster_group_effects out;
@@ -104,7 +118,7 @@ void cluster_replica::on_command(const apply_command& command) {
   cluster_row_changes rows;
   for (const auto& change : entry->changes)
     rows[change.key] = change.value;
-  if (!state_) {
+  if (!state_ || loading_) {
     early_.push_back(std::move(rows));
     return;
   }
@@ -128,6 +142,16 @@ void cluster_replica::tick() {
   cluster_group_effects out;
   state_->tick(now(), out);
   run(out);
+  announce_if_sure();
+}
+
+/// Tables that were not closed in peace may be ahead of their index with holes in between: until
+/// everything is applied again, what they say is nobody's configuration.
+void cluster_replica::announce_if_sure() {
+  if (announced_ || !state_ || loading_ || !has_replayed())
+    return;
+  announced_ = true;
+  announce_(state_->config());
 }
 
 void cluster_replica::run(cluster_group_effects& effects) {
@@ -151,8 +175,9 @@ void cluster_replica::run(cluster_group_effects& effects) {
                           ++answered_;
                           done(std::move(x.response));
                         },
-                        [&](announce_config& x) { announce_(x.config); }},
+                        [&](announce_config&) { announced_ = false; }},
                effect);
+  announce_if_sure();
 }
 
 replica_report cluster_replica::report() const {

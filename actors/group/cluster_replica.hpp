@@ -27,8 +27,9 @@ private:
   void on_role(const role_changed& role) override;
   void on_command(const apply_command& command) override;
   void on_proposal(const proposal_finished& result) override;
-  void on_state_replaced() override { load_rows(); }
+  void on_state_replaced() override;
   void load_rows();
+  void announce_if_sure();
   void rows_loaded();
   void run(cluster_group_effects& effects);
 
@@ -36,7 +37,10 @@ private:
   cluster_group_options group_options_;
   std::function<void(const cluster_config&)> announce_;
   std::optional<cluster_group_state> state_; ///< Absent until the rows are loaded.
-  std::vector<cluster_row_changes> early_;   ///< Committed before that.
+  std::vector<cluster_row_changes> early_;   ///< Committed while rows are being loaded.
+  std::uint64_t loads_ = 0;                  ///< Begun; only the last one counts.
+  bool loading_ = false;
+  bool announced_ = false; ///< The present configuration.
   std::map<cluster_token, std::function<void(cluster_response)>> waiting_;
   cluster_token tokens_ = 0;
   std::uint64_t answered_ = 0;

@@ -10,6 +10,14 @@ namespace {
 
 /// What an entry takes in the journal beside its payload, generously.
 constexpr std::uint64_t entry_overhead_bytes = 128;
+/// A pull that asked for nothing so long is over: longer than its own wait for a piece.
+constexpr std::uint64_t outgoing_patience_ns = 15'000'000'000;
+
+void forget_entries(consensus_message& message) {
+  auto& append = std::get<append_entries>(message);
+  append.entries.clear();
+  append.commit_index = std::min(append.commit_index, append.prev_index);
+}
 
 std::uint64_t command_bytes(const consensus_message& message) {
   std::uint64_t sum = 0;
@@ -31,7 +39,9 @@ replica_base::replica_base(replica_identity self, replica_services services,
 
 replica_base::~replica_base() {
   *alive_ = false;
-  if (install_)
+  if (install_ && install_->recorded)
+    tables().close(install_->table); // whoever opens the replica next may find them in its journal
+  else if (install_)
     tables().drop(install_->table);
   if (consensus_)
     tables().close(table_);
@@ -41,6 +51,7 @@ void replica_base::open(durable_state state) {
   state_ids_ = state.checkpoint.state_id;
   table_ = table_of(self_.replica, static_cast<std::uint16_t>(state_ids_));
   tables().open(table_, state.checkpoint.index);
+  replay_until_ = state.checkpoint.index + state.entries.size();
   on_opened();
   consensus_effects out;
   consensus_.emplace(self_.replica, std::move(state), options_.consensus, now(), out);
@@ -76,7 +87,7 @@ void replica_base::drain() {
 
 void replica_base::receive(replica_id from, consensus_message message) {
   if (auto bytes = command_bytes(message); bytes > 0 && !journal_admits(bytes))
-    return; // as if it was lost: the leader sends it again
+    forget_entries(message); // the leader sends them again; it is heard, and what is committed
   drive(
     [&](consensus& c, consensus_effects& out) { c.receive(now(), from, std::move(message), out); });
 }
@@ -250,13 +261,14 @@ void replica_base::execute(install_state& x) {
 void replica_base::begin_install() {
   auto id = install_->state_id;
   services_.pull(
-    {self_.group, install_->from, true}, [this, alive = alive_, id](expected<state_piece> piece) {
+    {self_.group, install_->from, 0, 0}, [this, alive = alive_, id](expected<state_piece> piece) {
       if (!*alive || !install_ || install_->state_id != id)
         return;
       if (!piece)
         return abort_install(piece.error());
       if (piece->index < install_->index)
         return abort_install(error{errc::stale, "the source is behind what it offered"});
+      install_->pull = piece->pull;
       tables().import_begin(install_->table, [this, alive, id](const expected<void>& begun) {
         if (!*alive || !install_ || install_->state_id != id)
           return;
@@ -269,7 +281,7 @@ void replica_base::begin_install() {
 }
 
 void replica_base::next_piece() {
-  services_.pull({self_.group, install_->from, false},
+  services_.pull({self_.group, install_->from, install_->pull, ++install_->piece},
                  [this, alive = alive_, id = install_->state_id](expected<state_piece> piece) {
                    if (*alive)
                      take_piece(id, std::move(piece));
@@ -289,6 +301,7 @@ void replica_base::take_piece(std::uint64_t state_id, expected<state_piece> piec
       return abort_install(result.error());
     if (!last)
       return next_piece();
+    install_->recorded = true;
     drive([&](consensus& c, consensus_effects& out) {
       c.install_done(now(), install_->token, state_id, out);
     });
@@ -315,6 +328,7 @@ void replica_base::execute(switch_state& x) {
   TROUPE_ASSERT(install_ && install_->token == x.token);
   auto old = std::exchange(table_, install_->table);
   install_.reset();
+  outgoing_.reset();
   tables().drop(old);
   raise(event_severity::info, "state_install_done", {{"index", std::to_string(x.index)}});
   on_state_replaced();
@@ -331,23 +345,45 @@ void replica_base::serve_pull(const pull_state& request,
                               std::function<void(expected<state_piece>)> done) {
   if (!is_open())
     return done(error{errc::unavailable, "replica is being opened"});
-  if (request.begin) {
-    tables().export_end(table_); // whoever pulled before gave up, or starts again
-    tables().export_begin(table_, [done, through = applied_through()](auto index) {
-      if (index)
-        done(state_piece{std::max(*index, through), {}});
-      else
-        done(index.error());
-    });
-  } else {
-    tables().export_chunk(table_, [done](expected<byte_vector> rows) {
+  if (request.pull == 0)
+    begin_outgoing(std::move(done));
+  else
+    give_piece(request, std::move(done));
+  services_.volume->pump();
+}
+
+/// One pull at a time: two that share a cursor would each miss what the other got.
+void replica_base::begin_outgoing(std::function<void(expected<state_piece>)> done) {
+  if (outgoing_ && now().ns < outgoing_->used.ns + outgoing_patience_ns)
+    return done(error{errc::busy, "another replica pulls this state"});
+  tables().export_end(table_);              // whoever pulled before gave up
+  outgoing_ = outgoing{now().ns, 0, now()}; // no earlier pull, of this process or another, had it
+  tables().export_begin(table_,
+                        [done, pull = outgoing_->pull, through = applied_through()](auto index) {
+                          if (index)
+                            done(state_piece{pull, std::max(*index, through), {}});
+                          else
+                            done(index.error());
+                        });
+}
+
+void replica_base::give_piece(const pull_state& request,
+                              std::function<void(expected<state_piece>)> done) {
+  if (!outgoing_ || outgoing_->pull != request.pull || outgoing_->piece + 1 != request.piece)
+    return done(error{errc::stale, "this pull is not the one that is served, or out of order"});
+  outgoing_->piece = request.piece;
+  outgoing_->used = now();
+  tables().export_chunk(
+    table_, [this, alive = alive_, pull = request.pull, done](expected<byte_vector> rows) {
+      if (*alive && outgoing_ && outgoing_->pull == pull && (!rows || rows->empty())) {
+        tables().export_end(table_);
+        outgoing_.reset();
+      }
       if (rows)
-        done(state_piece{0, shared_bytes{std::move(*rows)}});
+        done(state_piece{pull, 0, shared_bytes{std::move(*rows)}});
       else
         done(rows.error());
     });
-  }
-  services_.volume->pump();
 }
 
 replica_report replica_base::report() const {

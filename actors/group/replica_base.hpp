@@ -52,7 +52,8 @@ protected:
   virtual void on_proposal(const proposal_finished& result) = 0;
   virtual void on_state_replaced() = 0; ///< The tables are other ones now.
 
-  boot_time now() const { return services_.loop->now(); }
+  /// The clock itself: leases and the patience of voters must not count from the begin of a turn.
+  boot_time now() const { return services_.loop->time().boot(); }
   table_store& tables() const { return services_.volume->tables(); }
   table_id table() const { return table_; }
   consensus& raft() { return *consensus_; }
@@ -69,6 +70,11 @@ protected:
   replica_services services_;
   replica_options options_;
   std::uint64_t commits_ = 0; ///< Commands committed while this replica led.
+  /// All that this replica ever applied before it was opened, it has applied again.
+  bool has_replayed() {
+    replayed_ = replayed_ || (consensus_ && effects_.empty() && applied_through() >= replay_until_);
+    return replayed_;
+  }
   /// True as long as this object lives: callbacks of other objects look at it first.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
@@ -105,7 +111,18 @@ private:
     std::uint64_t index = 0;
     std::uint64_t state_id = 0;
     table_id table;
+    std::uint64_t pull = 0;  ///< Its name at the source.
+    std::uint64_t piece = 0; ///< The last one asked for.
+    bool recorded = false;   ///< Consensus was told: the journal may name the tables already.
   };
+  /// The pull that this replica serves.
+  struct outgoing {
+    std::uint64_t pull = 0;
+    std::uint64_t piece = 0; ///< The last one given out.
+    boot_time used;
+  };
+  void begin_outgoing(std::function<void(expected<state_piece>)> done);
+  void give_piece(const pull_state& request, std::function<void(expected<state_piece>)> done);
   void begin_install();
   void next_piece();
   void take_piece(std::uint64_t state_id, expected<state_piece> piece);
@@ -118,8 +135,11 @@ private:
   table_id table_;
   std::uint64_t state_ids_ = 0; ///< The highest name of tables given so far.
   std::optional<install> install_;
+  std::optional<outgoing> outgoing_;
+  std::uint64_t replay_until_ = 0; ///< The end of the log when it was opened.
   std::deque<consensus_effect> effects_;
   bool draining_ = false;
+  bool replayed_ = false;
   bool checkpointing_ = false;
   bool journal_full_ = false; ///< It was said.
   bool finished_ = false;

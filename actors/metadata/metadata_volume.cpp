@@ -1,5 +1,6 @@
 #include "actors/metadata/metadata_volume.hpp"
 
+#include <set>
 #include <utility>
 
 namespace troupe {
@@ -15,8 +16,18 @@ metadata_volume::open(env& files, const std::string& drive_directory, const driv
     leveldb_engine::open(drive_directory + "/" + metadata_paths::tables, false, options.leveldb);
   if (!engine)
     return engine.error();
+  auto present = (*engine)->tables();
+  if (!present)
+    return present.error();
   auto c = std::make_shared<core>(std::move(*journal), drive, options, io, pool);
   c->tables = std::make_unique<table_store>(std::move(*engine), options.tables);
+  // What an import or a removal left that a crash cut short.
+  std::set<table_id> known;
+  for (const auto& [id, replica] : c->journal.replicas)
+    known.insert(table_of(id, static_cast<std::uint16_t>(replica.state.checkpoint.state_id)));
+  for (auto table : *present)
+    if (!known.contains(table))
+      c->tables->drop(table);
   return std::unique_ptr<metadata_volume>{new metadata_volume{std::move(c)}};
 }
 
@@ -49,6 +60,9 @@ void metadata_volume::core::append(replica_id replica, const std::vector<log_rec
 
 void metadata_volume::recover(replica_id replica,
                               std::function<void(expected<recovered_replica>)> done) {
+  if (const auto& failed = core_->journal.state.health(); !failed)
+    return done(failed.error());
+  std::erase_if(core_->staged, [&](const auto& s) { return s.replica == replica; });
   core_->recoveries.push_back({replica, std::move(done)});
   core_->start_recovery();
 }
@@ -67,22 +81,21 @@ void metadata_volume::core::start_recovery() {
     recovered(started.error());
 }
 
+/// One reading serves all that wait: nothing was appended since it began.
 void metadata_volume::core::recovered(expected<recovered_journal> found) {
   recovering = false;
   if (closed)
     return;
-  auto wanted = std::move(recoveries.front());
-  recoveries.pop_front();
-  if (!found) {
-    wanted.done(found.error());
-  } else if (auto it = found->replicas.find(wanted.replica); it == found->replicas.end()) {
-    wanted.done(error{errc::not_found, "replica " + std::to_string(wanted.replica.value)});
-  } else {
-    wanted.done(std::move(it->second));
-  }
-  if (!recoveries.empty())
-    return start_recovery();
+  auto served = std::exchange(recoveries, {});
   auto released = std::exchange(staged, {});
+  for (auto& wanted : served) {
+    if (!found)
+      wanted.done(found.error());
+    else if (auto it = found->replicas.find(wanted.replica); it == found->replicas.end())
+      wanted.done(error{errc::not_found, "replica " + std::to_string(wanted.replica.value)});
+    else
+      wanted.done(std::move(it->second));
+  }
   for (auto& s : released)
     append(s.replica, s.records, std::move(s.done));
 }
@@ -109,10 +122,7 @@ void metadata_volume::core::pump_journal() {
 void metadata_volume::core::batch_written(std::uint64_t number, const expected<void>& result) {
   if (!result) {
     journal.state.batch_failed(result.error());
-    auto failed = std::exchange(waiting, {});
-    for (auto& w : failed)
-      w.done(result.error());
-    return;
+    return fail_all(result.error());
   }
   auto durable = journal.state.batch_done(number);
   if (!recoveries.empty() && journal.state.idle())
@@ -123,6 +133,18 @@ void metadata_volume::core::batch_written(std::uint64_t number, const expected<v
     waiting.pop_front();
     done({});
   }
+}
+
+void metadata_volume::core::fail_all(const error& why) {
+  auto unwritten = std::exchange(waiting, {});
+  auto unsent = std::exchange(staged, {});
+  auto unread = std::exchange(recoveries, {});
+  for (auto& w : unwritten)
+    w.done(why);
+  for (auto& s : unsent)
+    s.done(why);
+  for (auto& r : unread)
+    r.done(why);
 }
 
 void metadata_volume::core::pump_tables() {

@@ -50,6 +50,7 @@ public:
   void append(replica_id replica, const std::vector<log_record>& records, stored done);
   /// Reads the journal again for a replica that starts anew in this process (its actor died, or
   /// consensus wants it): everything appended so far is written first, appends of others wait.
+  /// What the replica itself appended and what waits here is dropped: nobody was told of it.
   void recover(replica_id replica, std::function<void(expected<recovered_replica>)> done);
   /// True if entries of so many bytes would be taken now.
   bool admits(std::uint64_t bytes) const { return core_->journal.state.admits(bytes); }
@@ -70,7 +71,11 @@ public:
     return core_->journal.state.laggards(core_->options.laggard_segments);
   }
   bool journal_tail_was_cut() const { return core_->journal.tail_was_cut; }
-  const expected<void>& health() const { return core_->journal.state.health(); }
+  /// The first error of journal or tables: the drive has failed, and nothing on it goes on.
+  const expected<void>& health() const {
+    const auto& journal = core_->journal.state.health();
+    return journal ? core_->tables->health() : journal;
+  }
 
 private:
   struct staged_append {
@@ -97,6 +102,7 @@ private:
     void start_recovery();
     void recovered(expected<recovered_journal> found);
     void batch_written(std::uint64_t number, const expected<void>& result);
+    void fail_all(const error& why);
 
     opened_journal journal;
     drive_uuid drive;

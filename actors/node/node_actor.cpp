@@ -78,6 +78,9 @@ void make_parts(self_ptr self, const node_services& services) {
     self->send(self, config_learnt{std::make_shared<const cluster_config>(config)});
   };
   wires.fetch_config = [self](config_version v) { self->state.membership->want(v); };
+  wires.drive_failed = [self](const drive_uuid& drive, const error& why) {
+    self->state.drives->fail(drive, why);
+  };
   wires.free_runs = [self](const drive_uuid& drive, std::vector<run_ref> runs,
                            std::function<void(bool)> done) {
     free_runs_on(self, drive, std::move(runs), std::move(done));

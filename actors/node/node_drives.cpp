@@ -77,6 +77,16 @@ void node_drives::died(const drive_uuid& drive, const error& why) {
   changed_(e.record);
 }
 
+void node_drives::fail(const drive_uuid& drive, const error& why) {
+  auto it = drives_.find(drive);
+  if (it == drives_.end() || it->second.record.state == drive_state::dead)
+    return;
+  died(drive, why);
+  it->second.wants_start = false;
+  if (it->second.actor)
+    caf::anon_send_exit(it->second.actor, caf::exit_reason::kill);
+}
+
 bool node_drives::ended(const caf::actor_addr& who, boot_time now) {
   for (auto& [id, e] : drives_) {
     if (e.actor.address() != who)

@@ -35,6 +35,8 @@ public:
   /// Reports of the last tick, of drives that do not run as well.
   std::vector<drive_report> reports() const;
   std::vector<actor_report> actors() const;
+  /// Something else on the drive failed: it is DEAD, and its actor ends.
+  void fail(const drive_uuid& drive, const error& why);
   /// Kills the actor of this path, as a fault would. @returns false if it is none of these.
   bool kill(const std::string& path);
 

@@ -26,7 +26,7 @@ void add_drive_handlers(self_ptr self, dispatcher& messages) {
     [self](const request_context&, store_run&& x, responder<store_run> respond) {
       auto& st = self->state;
       // A node that may have been written off must not take data any more (hazards F6).
-      if (st.services->loop.now() >= st.membership->lease_until())
+      if (st.services->loop.time().boot() >= st.membership->lease_until())
         return respond(error{errc::unavailable, "the node has no lease"});
       auto drive = x.drive;
       st.drives->call(drive, {std::move(x), to_responder<store_run>(std::move(respond))});

@@ -125,9 +125,27 @@ void node_replicas::start_again(entry& e) {
       return start(mine, std::move(found->state));
     services_.raise(event_severity::error, "replica_not_opened",
                     {{"actor", path_of(mine)}, {"why", found.error().context}});
-    mine.wants_start = true;
+    mine.wants_start = !failed_.contains(mine.self.drive);
     mine.start_at = mine.restarts.died(services_.loop.now());
   });
+}
+
+/// After the first error nothing of a drive can be believed (hazards F23a): a leader whose tables
+/// or journal are gone must not keep its group waiting.
+void node_replicas::look_at(const drive_uuid& drive, const metadata_volume& volume) {
+  const auto& health = volume.health();
+  if (health || !failed_.insert(drive).second)
+    return;
+  services_.raise(event_severity::error, "metadata_failed",
+                  {{"drive", to_string(drive)}, {"why", describe(health.error())}});
+  for (auto& [id, e] : replicas_) {
+    if (e.self.drive != drive)
+      continue;
+    e.wants_start = false;
+    if (e.actor)
+      caf::anon_send_exit(e.actor, caf::exit_reason::kill);
+  }
+  wiring_.drive_failed(drive, health.error());
 }
 
 bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
@@ -136,7 +154,7 @@ bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
       continue;
     e.actor = nullptr;
     e.report = {};
-    e.wants_start = true;
+    e.wants_start = !failed_.contains(e.self.drive);
     e.start_at = e.restarts.died(now);
     services_.raise(event_severity::warn, "actor_down", {{"actor", path_of(e)}});
     return true;
@@ -145,8 +163,10 @@ bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
 }
 
 void node_replicas::tick(boot_time now) {
-  for (auto& [drive, volume] : volumes_)
+  for (auto& [drive, volume] : volumes_) {
     volume->tick();
+    look_at(drive, *volume);
+  }
   for (auto& [id, e] : replicas_) {
     if (e.wants_start && now >= e.start_at)
       start_again(e);

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace troupe {
 
@@ -24,6 +25,8 @@ public:
     std::function<void(const drive_uuid&, std::vector<run_ref>, std::function<void(bool)>)>
       free_runs;
     std::function<std::shared_ptr<const cluster_config>()> config;
+    /// Journal or tables of a drive failed: it is dead for everything else, too.
+    std::function<void(const drive_uuid&, const error&)> drive_failed;
   };
   /// @param owner  spawns and monitors the replica actors.
   node_replicas(caf::event_based_actor* owner, const node_services& services, wiring wires);
@@ -64,6 +67,7 @@ private:
   };
   void start(entry& e, durable_state state);
   void start_again(entry& e);
+  void look_at(const drive_uuid& drive, const metadata_volume& volume);
   entry* find(group_id group);
   static std::string path_of(const entry& e);
   replica_services services_for(const entry& e);
@@ -76,6 +80,7 @@ private:
   wiring wiring_;
   std::map<drive_uuid, std::unique_ptr<metadata_volume>> volumes_;
   std::map<replica_id, entry> replicas_;
+  std::set<drive_uuid> failed_; ///< Their replicas ended for good in this process.
 };
 
 } // namespace troupe
