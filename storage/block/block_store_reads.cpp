@@ -1,6 +1,6 @@
 #include "storage/base/assert.hpp"
-#include "storage/base/crc32c.hpp"
 #include "storage/block/block_store_core.hpp"
+#include "storage/codec/unit_checksum.hpp"
 
 #include <algorithm>
 
@@ -138,13 +138,11 @@ void block_store_state::core::read_done(task_id id, expected<shared_bytes> resul
     return end_all(id, error{errc::stale, name() + named_block(t.run.start_block) + ": freed"});
   if (!result || result->size() != std::size_t{t.block_count} * block_bytes)
     return end_all(id, error{errc::io_error, name() + named_block(first) + " cannot be read"});
-  for (std::uint32_t i = 0; i < t.block_count; ++i) {
-    auto block = result->view().subspan(std::size_t{i} * block_bytes, block_bytes);
-    if (crc32c(block) == t.checksums[t.first_block + i])
-      continue;
+  if (auto bad = first_bad_block(result->view(),
+                                 std::span{t.checksums}.subspan(t.first_block, t.block_count))) {
     note_damage();
-    return end_all(
-      id, error{errc::corrupt, name() + named_block(first + i) + ": wrong checksum on the drive"});
+    return end_all(id, error{errc::corrupt,
+                             name() + named_block(first + *bad) + ": wrong checksum on the drive"});
   }
   ++report_.reads;
   report_.bytes_read += result->size();

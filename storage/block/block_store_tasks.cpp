@@ -1,6 +1,6 @@
 #include "storage/base/assert.hpp"
-#include "storage/base/crc32c.hpp"
 #include "storage/block/block_store_core.hpp"
+#include "storage/codec/unit_checksum.hpp"
 
 #include <algorithm>
 
@@ -76,10 +76,9 @@ void block_store_state::core::store(request_token request, const store_run& what
     at(under_way->second).requests.push_back(request);
     return;
   }
-  for (std::size_t i = 0; i < blocks; ++i)
-    if (crc32c(what.data.view().subspan(i * block_bytes, block_bytes)) != what.checksums[i])
-      return answer(request, error{errc::corrupt, name() + ": arrived with a wrong checksum:"
-                                                    + named_block(i) + " of the run"});
+  if (auto bad = first_bad_block(what.data.view(), what.checksums))
+    return answer(request, error{errc::corrupt, name() + ": arrived with a wrong checksum:"
+                                                  + named_block(*bad) + " of the run"});
   task t;
   t.kind = task_kind::store;
   t.requests = {request};

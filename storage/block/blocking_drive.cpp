@@ -1,7 +1,7 @@
 #include "storage/block/blocking_drive.hpp"
 
 #include "storage/base/assert.hpp"
-#include "storage/base/crc32c.hpp"
+#include "storage/codec/unit_checksum.hpp"
 
 #include <optional>
 
@@ -102,10 +102,8 @@ expected<std::vector<run_entry>> blocking_drive::list() {
 }
 
 store_run make_store(const drive_uuid& drive, const write_key& key, lin owner, shared_bytes data) {
-  store_run what{drive, key, owner, {}, data};
-  for (std::size_t at = 0; at + block_bytes <= data.size(); at += block_bytes)
-    what.checksums.push_back(crc32c(data.view().subspan(at, block_bytes)));
-  return what;
+  auto checksums = block_checksums(data.view());
+  return {drive, key, owner, std::move(checksums), std::move(data)};
 }
 
 } // namespace troupe

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <cstdlib>
 
 using namespace troupe;
@@ -32,13 +33,15 @@ public:
   }
 
   void play(std::size_t steps) {
+    // Few crashes let the log go round, many hit every window.
+    const std::uint64_t crash_steps = std::array{25, 60, 200}[below(3)];
     for (std::size_t i = 0; i < steps; ++i) {
       if (rig_->io_count() != 0 && below(100) < 60)
         rig_->do_random(random_);
       else
         ask();
       take_replies();
-      if (below(150) == 0)
+      if (below(crash_steps) == 0)
         crash();
       else if (below(600) == 0)
         settle();

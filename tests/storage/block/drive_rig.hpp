@@ -140,6 +140,8 @@ public:
     auto order = take(writes, i);
     finish(order.token, execute(order));
   }
+  /// Completes one that the device's cache will lose.
+  void lose_write(std::size_t i = 0) { finish(take(writes, i).token, shared_bytes{}); }
   void do_read(std::size_t i = 0) {
     auto order = take(reads, i);
     byte_vector bytes(order.bytes);
