@@ -34,7 +34,8 @@ void block_store_state::core::need_pages(task_id id, std::uint64_t first_block,
 void block_store_state::core::page_loaded(std::uint64_t page, expected<shared_bytes> result) {
   auto waiting = std::move(loading_.at(page));
   loading_.erase(page);
-  if (result && result->size() == page_bytes) {
+  auto loaded = result && result->size() == page_bytes;
+  if (loaded) {
     byte_vector bytes(result->data(), result->data() + page_bytes);
     std::uint64_t lsn = 0;
     auto found = check_page(bytes, {page_kind::table, page}, tag_, lsn);
@@ -52,7 +53,7 @@ void block_store_state::core::page_loaded(std::uint64_t page, expected<shared_by
   for (auto id : waiting) {
     auto& t = at(id);
     --t.pages_missing;
-    if (t.failure.code == errc::none)
+    if (loaded) // pinned for it, even if another of its pages failed
       t.pages.push_back(page);
     if (t.pages_missing == 0)
       pages_ready(id);

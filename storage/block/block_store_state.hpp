@@ -92,7 +92,8 @@ public:
   block_store_state& operator=(block_store_state&&) noexcept;
 
   /// Stores bytes as a new run; the same key again gives the same run, as long as that is not freed
-  /// and the key is remembered (`done_keys_max`), else another. Answers `run_stored`, or
+  /// and the key is remembered (`done_keys_max`; not those of the last batch before a crash), else
+  /// another. Answers `run_stored`, or
   /// errc::corrupt (the bytes do not have their checksums), errc::no_space (everything stored
   /// before is intact), errc::interrupted (abandoned), errc::busy (too many requests),
   /// errc::invalid_argument, errc::not_found (another drive).

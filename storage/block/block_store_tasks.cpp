@@ -230,7 +230,7 @@ void block_store_state::core::start_abandon(task_id id) {
     }
     cancel_store(store->second);
   }
-  auto done = keys_.find_done(t.key);
+  auto done = keys_.find_run(t.key);
   if (!done) {
     ready_.push_back(id);
     return;

@@ -3,10 +3,18 @@
 namespace troupe {
 
 void block_write_keys::remember_done(const write_key& key, const run_ref& run) {
+  remember(key, {run, true});
+}
+
+void block_write_keys::remember_unsure(const write_key& key, const run_ref& run) {
+  remember(key, {run, false});
+}
+
+void block_write_keys::remember(const write_key& key, const finished_write& write) {
   if (auto it = done_.find(key); it != done_.end())
-    forget_run(it->second.born);
-  done_.emplace(key, run);
-  done_by_birth_.emplace(run.born, key);
+    forget_run(it->second.run.born);
+  done_.emplace(key, write);
+  done_by_birth_.emplace(write.run.born, key);
   while (done_.size() > done_max_)
     forget_run(done_by_birth_.begin()->first);
 }
@@ -21,7 +29,12 @@ void block_write_keys::forget_run(birth born) {
 
 std::optional<run_ref> block_write_keys::find_done(const write_key& key) const {
   auto it = done_.find(key);
-  return it == done_.end() ? std::nullopt : std::optional{it->second};
+  return it == done_.end() || !it->second.sure ? std::nullopt : std::optional{it->second.run};
+}
+
+std::optional<run_ref> block_write_keys::find_run(const write_key& key) const {
+  auto it = done_.find(key);
+  return it == done_.end() ? std::nullopt : std::optional{it->second.run};
 }
 
 void block_write_keys::remember_abandoned(const write_key& key, std::uint64_t lsn) {
@@ -66,7 +79,7 @@ void block_write_keys::forget(client_id client, incarnation last) {
     return key.client == client && key.client_incarnation <= last;
   };
   for (auto it = done_.lower_bound(first); it != done_.end() && gone(it->first);) {
-    done_by_birth_.erase(it->second.born);
+    done_by_birth_.erase(it->second.run.born);
     it = done_.erase(it);
   }
   for (auto it = abandoned_.lower_bound(first); it != abandoned_.end() && gone(it->first);) {

@@ -120,14 +120,25 @@ private:
                        + std::to_string(start),
                      trp::drive_damaged};
       if (const auto* stored = std::get_if<stored_record>(&record))
-        out_.keys.remember_done(
-          stored->key, {drive_.drive, start, static_cast<std::uint32_t>(count), stored->born});
+        remember(*stored, log_.record_lsns[i]);
       else if (const auto* freed = std::get_if<freed_record>(&record))
         out_.keys.forget_run(freed->born);
       else if (const auto* abandoned = std::get_if<abandoned_record>(&record))
         out_.keys.remember_abandoned(abandoned->key, log_.record_lsns[i]);
     }
     return {};
+  }
+
+  /// The newest batch may have survived without the data that went along with it: no sync covered
+  /// both, or somebody would have written another batch. Of older mounts the log has none: it
+  /// begins with a batch of the last one.
+  void remember(const stored_record& stored, std::uint64_t lsn) {
+    run_ref run{drive_.drive, stored.start_block,
+                static_cast<std::uint32_t>(stored.checksums.size()), stored.born};
+    if (lsn == log_.newest.lsn)
+      out_.keys.remember_unsure(stored.key, run);
+    else
+      out_.keys.remember_done(stored.key, run);
   }
 
   /// A page that is bad in place and whole in a shadow slot was being written when the power went.
@@ -293,8 +304,7 @@ private:
     return installer_.flush();
   }
 
-  /// From here on the log begins with a batch of this mount. Its sync also makes durable whatever
-  /// an earlier process wrote and did not sync: nothing is answered from memory alone.
+  /// From here on the log begins with a batch of this mount.
   expected<void> begin_mount() {
     out_.mount = incarnation{log_.newest.mount.value + 1};
     out_.next_birth = birth{log_.newest.next_birth.value + births_skipped_per_mount};
@@ -342,6 +352,11 @@ private:
 
 expected<recovered_drive> recover_drive(file& blocks, const superblock& drive,
                                         const block_store_options& options) {
+  // What a killed process wrote and did not sync is read back from the cache, and would be
+  // believed: pages that look whole in place could still be torn by a power cut when their images
+  // are gone.
+  if (auto done = blocks.sync(); !done)
+    return done.error();
   auto log = read_allocation_log(blocks, drive);
   if (!log)
     return log.error();

@@ -146,6 +146,13 @@ TEST_CASE("block_write_keys: the oldest are forgotten, and whole clients", "[uni
   keys.remember_done(key_of(2), run(9)); // its run was freed, it was stored anew
   CHECK(keys.find_done(key_of(2)) == run(9));
 
+  keys.remember_unsure(key_of(20), run(20));
+  CHECK_FALSE(keys.find_done(key_of(20)));
+  CHECK(keys.find_run(key_of(20)) == run(20));
+  keys.remember_done(key_of(20), run(21)); // stored anew
+  CHECK(keys.find_done(key_of(20)) == run(21));
+  CHECK(keys.find_run(key_of(20)) == run(21));
+
   keys.remember_abandoned(key_of(10), 0);
   CHECK(keys.oldest_lsn() == UINT64_MAX);
   keys.remember_abandoned(key_of(10), 500);
