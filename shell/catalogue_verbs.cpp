@@ -55,7 +55,7 @@ void print_errors(context& ctx, const std::string& wanted) {
       continue;
     found = true;
     list.push_back(
-      {{"id", id_text(e)}, {"title", e.title}, {"cause", e.cause}, {"next", e.next_step}});
+      {{"id", id_text(e)}, {"title", e.title}, {"cause", e.cause}, {"next_step", e.next_step}});
     if (!ctx.json)
       ctx.out << id_text(e) << ' ' << e.title << "\n  cause: " << e.cause
               << "\n  next:  " << e.next_step << '\n';

@@ -35,9 +35,9 @@ void run_check(context& ctx) {
 } // namespace
 
 void add_check_verbs(CLI::App& app, context& ctx) {
-  auto check = std::make_shared<bool>(false);
-  auto* verb =
-    add_verb(app, ctx, "fsck", "check the metadata of all partitions", [&ctx] { run_check(ctx); });
+  auto check = std::make_shared<bool>(false); // kept by the callback: the parser writes to it
+  auto* verb = add_verb(app, ctx, "fsck", "check the metadata of all partitions",
+                        [&ctx, check] { run_check(ctx); });
   verb->add_flag("--check", *check, "look, change nothing (the only mode there is)")->required();
 }
 

@@ -52,9 +52,9 @@ void add_config_verbs(CLI::App& app, context& ctx) {
                         [&ctx, path] { check_config(ctx, *path); });
   verb->add_option("file", *path, "a node.json")->required();
   auto node = std::make_shared<std::uint32_t>(1);
-  auto effective = std::make_shared<bool>(false);
+  auto effective = std::make_shared<bool>(false); // kept by the callback: the parser writes to it
   verb = add_verb(*config, ctx, "show", "the options that a node runs with",
-                  [&ctx, node] { show_effective(ctx, *node); });
+                  [&ctx, node, effective] { show_effective(ctx, *node); });
   verb->add_option("--node", *node, "which node")->capture_default_str();
   verb->add_flag("--effective", *effective, "as in force, defaults included (always)");
 }

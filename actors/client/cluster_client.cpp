@@ -1,5 +1,6 @@
 #include "actors/client/cluster_client.hpp"
 
+#include "actors/kit/log.hpp"
 #include "storage/base/posix_env.hpp"
 
 #include <algorithm>
@@ -13,6 +14,11 @@ constexpr std::uint32_t question_ms = 3'000;
 } // namespace
 
 expected<std::unique_ptr<cluster_port>> connect_cluster(const std::string& directory) {
+  // A command explains its errors itself; what happens to its links is nobody's business.
+  log_options quiet;
+  quiet.severity_min = event_severity::error;
+  if (auto opened = open_log(quiet); !opened)
+    return opened.error();
   static posix_env files; // stateless; outlives every client
   auto session = client_session::open(files, directory, peer_role::admin);
   if (!session)
