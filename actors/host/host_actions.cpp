@@ -21,7 +21,7 @@ namespace troupe {
 
 namespace {
 
-constexpr std::uint32_t start_wait_ms = 60'000;
+constexpr std::uint32_t start_wait_ms = 120'000;
 /// For the other nodes, when those that are here serve already.
 constexpr std::chrono::seconds stragglers_wait{10};
 constexpr std::uint32_t stop_wait_ms = 30'000;

@@ -4,7 +4,7 @@
 # Method: FILES small files in one directory, so in one partition (more bytes than the journals of
 # its drives have), a replica actor and a node killed on the way; then everything is compared.
 . "$(dirname "$0")/lib.sh"
-files=${FILES:-24000}
+files=${FILES:-18000}
 start_cluster
 cat >"$work/load.py" <<'PY'
 import hashlib, os, sys, threading
