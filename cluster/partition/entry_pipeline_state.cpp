@@ -4,19 +4,10 @@
 
 namespace troupe {
 
-namespace {
-
-/// More than the encoding takes for one change beside key and value.
-constexpr std::uint64_t change_overhead_bytes = 16;
-
-} // namespace
-
 std::uint64_t entry_pipeline_state::add(const partition_entry& change) {
   auto rows = to_batch(change);
   TROUPE_ASSERT(!rows.empty());
-  std::uint64_t bytes = 0;
-  for (const auto& row : rows)
-    bytes += change_overhead_bytes + row.key.size() + (row.value ? row.value->size() : 0);
+  auto bytes = entry_bytes(rows);
   if (collected_.empty() || collected_.back().bytes + bytes > options_.entry_bytes_max)
     collected_.emplace_back();
   auto& last = collected_.back();

@@ -59,6 +59,11 @@ bool partition_state::add_background(evaluation_result result, promise p, partit
   }
   if (step.batch.empty())
     return false;
+  if (auto bytes = entry_bytes(step.batch); bytes > options_.limits.entry_bytes_max) {
+    // No log takes it; to propose it would hold up everybody for ever.
+    background_failed({errc::too_large, "a step of " + std::to_string(bytes) + " bytes"}, out);
+    return false;
+  }
   partition_entry entry;
   entry.changes = std::move(step.batch);
   promise_at(add(entry), std::move(p));

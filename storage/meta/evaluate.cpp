@@ -2,6 +2,7 @@
 
 #include "storage/base/assert.hpp"
 #include "storage/meta/operations.hpp"
+#include "storage/meta/partition_entry_format.hpp"
 #include "storage/meta/sessions.hpp"
 
 namespace troupe {
@@ -67,15 +68,21 @@ evaluation_result evaluate_change(const meta_operation& operation,
   const auto* refusal = std::get_if<error>(&out.outcome);
   if (refusal != nullptr && is_passing(refusal->code))
     return out;
-  verdict->session.results[context.sequence] = to_stored(out.outcome);
   auto key = session_key(slot, context.client);
-  if (refusal != nullptr) { // a refused operation changes nothing, so its changes are dropped
-    out.batch.push_back({std::move(key), encode(verdict->session)});
-  } else {
-    scope.rows.put(std::move(key), encode(verdict->session));
-    out.batch = scope.rows.take_batch();
-  }
+  auto& kept = verdict->session.results[context.sequence];
+  kept = to_stored(out.outcome);
   out.recorded = true;
+  if (refusal == nullptr) {
+    scope.rows.put(key, encode(verdict->session));
+    out.batch = scope.rows.take_batch();
+    auto bytes = entry_bytes(out.batch);
+    if (bytes <= context.limits.entry_bytes_max)
+      return out;
+    out.outcome = error{errc::too_large, "a change of " + std::to_string(bytes) + " bytes"};
+    kept = to_stored(out.outcome);
+  }
+  // A refused operation changes nothing, so its changes are dropped.
+  out.batch = {{std::move(key), encode(verdict->session)}};
   return out;
 }
 

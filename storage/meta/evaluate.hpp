@@ -19,6 +19,7 @@ struct meta_limits {
   std::uint32_t commit_stripes_max = 256;     ///< New stripes of one commit.
   std::uint32_t commit_extents_max = 1'024;   ///< New extents of one commit.
   std::uint32_t replaced_extents_max = 2'048; ///< Old ones a commit replaces; fits a proposal.
+  std::uint64_t entry_bytes_max = 960 * 1024; ///< Rows of one change; below consensus' batch limit.
   std::uint32_t clean_extents_max = 256;      ///< Extents that one entry removes behind a cut.
   std::uint32_t session_results_max = 256;    ///< Unacknowledged changes of a client in a slot.
   std::uint64_t pending_runs_max = 4'000'000; ///< Frees kept per drive; more: "needs Collect".
@@ -70,6 +71,8 @@ using evaluation_result = std::variant<evaluation, row_needs>;
 /// expired), errc::stale (an old incarnation, a sequence at or below the low-water mark, or a slot
 /// of another partition), errc::busy (too many unacknowledged changes, or the cleaner must finish
 /// first: try the same sequence again), errc::corrupt, errc::wrong_version (a stored row).
+/// A change whose rows no log entry could carry (`entry_bytes_max`) is refused for good, with
+/// errc::too_large as its recorded result.
 evaluation_result evaluate(const meta_operation& operation, const evaluation_context& context,
                            const table_view& view);
 

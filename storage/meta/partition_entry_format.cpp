@@ -16,6 +16,8 @@ constexpr std::uint8_t record_put = 1;
 constexpr std::uint8_t record_delete = 2;
 constexpr std::uint8_t record_adopt_config = 3;
 constexpr std::uint8_t record_adopt_epoch = 4;
+/// More than the encoding takes for one change beside key and value.
+constexpr std::uint64_t change_overhead_bytes = 16;
 } // namespace
 
 byte_vector encode(const partition_entry& entry) {
@@ -69,6 +71,13 @@ expected<partition_entry> decode_partition_entry(byte_view bytes) {
   if (!in.done())
     return bad;
   return entry;
+}
+
+std::uint64_t entry_bytes(const table_batch& changes) {
+  std::uint64_t bytes = 0;
+  for (const auto& row : changes)
+    bytes += change_overhead_bytes + row.key.size() + (row.value ? row.value->size() : 0);
+  return bytes;
 }
 
 table_batch to_batch(const partition_entry& entry) {

@@ -28,6 +28,9 @@ byte_vector encode(const partition_entry& entry);
 /// errc::corrupt if the bytes are no entry; errc::wrong_version if a newer program wrote it.
 expected<partition_entry> decode_partition_entry(byte_view bytes);
 
+/// At least what these changes take in an encoded entry, which has less than 64 bytes more.
+std::uint64_t entry_bytes(const table_batch& changes);
+
 /// What applying the entry does to the table: its changes, and the floor rows.
 table_batch to_batch(const partition_entry& entry);
 

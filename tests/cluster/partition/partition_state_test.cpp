@@ -439,6 +439,34 @@ TEST_CASE("partition: a batch that consensus did not take is proposed again", "[
   CHECK(h.code(token) == errc::none);
 }
 
+TEST_CASE("partition: a change that no entry can carry is refused for good, others go on",
+          "[unit][partition]") {
+  partition_options options;
+  options.limits.entry_bytes_max = 2000;
+  partition_harness h{options};
+  h.start();
+  h.join(alice);
+  auto small = h.send(h.make(alice, h.creates("small")));
+  auto target = h.creates("long");
+  target.inode = {file_kind::symlink, 0777, 0, 0, 0, std::string(3000, 'x')};
+  auto request = h.make(alice, target);
+  auto large = h.send(request);
+  auto after = h.send(h.make(alice, h.creates("after")));
+  while (h.leader().proposal) {
+    for (const auto& entry : h.leader().proposal->entries)
+      CHECK(entry.size() < 4000);
+    h.commit();
+  }
+  CHECK(h.code(small) == errc::none);
+  CHECK(h.code(after) == errc::none);
+  CHECK(h.code(large) == errc::too_large);
+  CHECK(h.answer(large).definite); // its sequence is used up: never executed later
+  auto again = h.send(request);
+  CHECK(h.code(again) == errc::too_large);
+  CHECK(h.answer(again).definite);
+  CHECK(h.code(h.ask(alice, op_lookup{root_lin, "long"})) == errc::not_found);
+}
+
 TEST_CASE("partition: a long batch is split into entries that are whole", "[unit][partition]") {
   partition_options options;
   options.pipeline.entry_bytes_max = 600;
