@@ -159,11 +159,11 @@ void partition_replica::run(load_rows& x) {
 
 void partition_replica::run(send_frees& x) {
   partition_.free_runs(x.drive, std::move(x.runs),
-                       [this, alive = alive_, generation = states_, drive = x.drive](bool taken) {
+                       [this, alive = alive_, generation = states_, number = x.number](bool taken) {
                          if (!*alive || generation != states_)
                            return;
                          step([&](partition_state& s, const partition_now& n,
-                                  partition_effects& out) { s.frees_sent(drive, taken, n, out); });
+                                  partition_effects& out) { s.frees_sent(number, taken, n, out); });
                        });
 }
 

@@ -45,21 +45,22 @@ free_queue_state::choice free_queue_state::next(const table_view& applied,
   return std::monostate{};
 }
 
-void free_queue_state::started(pending_frees frees) {
+free_number free_queue_state::started(pending_frees frees) {
   TROUPE_ASSERT(!busy_);
   busy_ = true;
   last_ = frees.drive;
   out_ = std::move(frees);
+  number_ = free_number{number_.value + 1};
+  return number_;
 }
 
-std::optional<pending_frees> free_queue_state::sent(const drive_uuid& drive, bool taken,
-                                                    boot_time now) {
-  if (!out_ || out_->drive != drive)
+std::optional<pending_frees> free_queue_state::sent(free_number number, bool taken, boot_time now) {
+  if (!out_ || number != number_)
     return {}; // an answer from before a change of leaders
   auto frees = std::exchange(out_, {});
   if (taken)
     return frees;
-  not_before_[drive] = {now.ns + retry_ms_ * 1'000'000};
+  not_before_[frees->drive] = {now.ns + retry_ms_ * 1'000'000};
   busy_ = false;
   return {};
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/partition/partition_effects.hpp"
 #include "cluster/partition/partition_facts.hpp"
 #include "messages/drive.hpp"
 #include "storage/base/clock.hpp"
@@ -31,9 +32,11 @@ public:
   using choice = std::variant<std::monostate, pending_frees, row_needs, error>;
   choice next(const table_view& applied, const partition_facts& facts, boot_time now);
   /// The frees given last are on their way; nothing is next until `finished`, or a refusal.
-  void started(pending_frees frees);
-  /// What the drive said. @returns the frees, whose rows are now to be removed, if it took them.
-  std::optional<pending_frees> sent(const drive_uuid& drive, bool taken, boot_time now);
+  /// @returns what their answer has to name.
+  free_number started(pending_frees frees);
+  /// What the drive said. @returns the frees, whose rows are now to be removed, if it took them;
+  /// nothing for a late answer to other frees than those on their way.
+  std::optional<pending_frees> sent(free_number number, bool taken, boot_time now);
   /// The removal is committed, or leadership is gone: on with the next one.
   void finished();
   void reset();
@@ -44,6 +47,7 @@ private:
   std::uint32_t batches_max_;
   drive_uuid last_; ///< The turn goes on behind this one.
   std::map<drive_uuid, boot_time> not_before_;
+  free_number number_; ///< Of the last ones sent.
   std::optional<pending_frees> out_;
   bool busy_ = false; ///< From `started` to `finished`.
 };

@@ -135,8 +135,9 @@ bool partition_state::send_next_frees(const partition_now& now, partition_effect
   auto* frees = std::get_if<pending_frees>(&next);
   if (!frees)
     return false;
-  out.push_back(send_frees{frees->drive, frees->runs});
-  frees_.started(std::move(*frees));
+  send_frees effect{{}, frees->drive, frees->runs};
+  effect.number = frees_.started(std::move(*frees));
+  out.push_back(std::move(effect));
   return true;
 }
 

@@ -17,6 +17,8 @@ namespace troupe {
 using partition_token = std::uint64_t;
 /// Names a batch of entries until consensus says what became of it.
 using batch_number = strong_id<struct batch_number_tag, std::uint64_t>;
+/// Names one sending of frees to a drive; never used again, whoever leads.
+using free_number = strong_id<struct free_number_tag, std::uint64_t>;
 /// Names a load of rows until they are there.
 using load_token = strong_id<struct load_token_tag, std::uint64_t>;
 
@@ -66,6 +68,7 @@ struct load_rows {
 };
 /// Free these runs on their drive. Answer with `frees_sent`.
 struct send_frees {
+  free_number number;
   drive_uuid drive;
   std::vector<run_ref> runs;
 };

@@ -146,9 +146,9 @@ void partition_state::adopt(const cluster_config& config, const partition_now& n
   pump(now, out);
 }
 
-void partition_state::frees_sent(const drive_uuid& drive, bool taken, const partition_now& now,
+void partition_state::frees_sent(free_number number, bool taken, const partition_now& now,
                                  partition_effects& out) {
-  if (auto frees = frees_.sent(drive, taken, now.boot))
+  if (auto frees = frees_.sent(number, taken, now.boot))
     frees_to_remove_ = std::move(frees);
   quiet_until_ = {};
   pump(now, out);

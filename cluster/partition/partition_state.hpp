@@ -60,9 +60,8 @@ public:
   void role_changed(const partition_role& role, const partition_now& now, partition_effects& out);
   /// A configuration arrived; older ones than the present are passed over.
   void adopt(const cluster_config& config, const partition_now& now, partition_effects& out);
-  /// The drive freed the runs of the last `send_frees`, or did not answer in time.
-  void frees_sent(const drive_uuid& drive, bool taken, const partition_now& now,
-                  partition_effects& out);
+  /// The drive freed the runs of that `send_frees`, or did not answer in time.
+  void frees_sent(free_number number, bool taken, const partition_now& now, partition_effects& out);
   /// Time passes; call it a few times a second.
   /// @param missing  replicas that this leader does not hear (consensus::followers).
   void tick(std::vector<replica_id> missing, const partition_now& now, partition_effects& out);

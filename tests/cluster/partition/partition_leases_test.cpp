@@ -285,8 +285,7 @@ TEST_CASE("partition: frees go to their drives, one at a time, until the drive h
   };
   auto answer = [&](bool taken) {
     partition_effects out;
-    auto drive = h.sent_frees.back().drive;
-    h.state().frees_sent(drive, taken, h.now, out);
+    h.state().frees_sent(h.sent_frees.back().number, taken, h.now, out);
     h.run(h.leader(), out);
     h.settle();
   };
@@ -322,6 +321,60 @@ TEST_CASE("partition: frees go to their drives, one at a time, until the drive h
   for (int i = 0; i < 3; ++i)
     settle();
   CHECK(h.sent_frees.size() == 4);
+}
+
+TEST_CASE("partition: a late answer of a drive removes no frees that it was not asked for",
+          "[unit][partition]") {
+  partition_harness h;
+  h.start(0);
+  h.join(alice);
+  for (const auto* name : {"f", "g"}) {
+    auto file = h.create(alice, name);
+    auto lease = acquire(h, alice, file);
+    REQUIRE(h.code(h.ask(alice, mirrored(file, lease))) == errc::none);
+    REQUIRE(h.code(h.ask(alice, op_release_lease{file, lease})) == errc::none);
+  }
+  auto settle = [&] {
+    for (int i = 0; i < 10; ++i) {
+      h.commit_all();
+      h.advance(200);
+      h.tick();
+    }
+  };
+  auto answer = [&](const send_frees& frees, bool taken) {
+    partition_effects out;
+    h.state().frees_sent(frees.number, taken, h.now, out);
+    h.run(h.leader(), out);
+    h.settle();
+    settle();
+  };
+  REQUIRE(h.code(h.ask(alice, op_unlink{root_lin, "f", {}})) == errc::none);
+  settle();
+  REQUIRE(h.sent_frees.size() == 1);
+  auto first = h.sent_frees[0];
+  // Leadership goes and comes back, and there is more to free, before the answer arrives.
+  h.depose(false);
+  auto away = three_nodes(2);
+  away.nodes[node_id{1}].state = node_state::down;
+  away.nodes[node_id{2}].state = node_state::down;
+  h.give_config(*h.replicas[0], away);
+  h.start(0);
+  REQUIRE(h.code(h.ask(alice, op_unlink{root_lin, "g", {}})) == errc::none);
+  settle();
+  REQUIRE(h.sent_frees.size() == 1);
+  h.give_config(*h.replicas[0], three_nodes(3));
+  settle();
+  if (h.sent_frees.back().drive != first.drive) // the other drive's turn was first
+    answer(h.sent_frees.back(), true);
+  REQUIRE(h.sent_frees.back().drive == first.drive);
+  REQUIRE(h.sent_frees.back().runs.size() == 2);
+  auto sent = h.sent_frees.size();
+  answer(first, true);
+  answer(h.sent_frees.back(), false);
+  h.advance(5000);
+  settle();
+  REQUIRE(h.sent_frees.size() == sent + 1); // nothing was removed: it is sent again
+  CHECK(h.sent_frees.back().runs.size() == 2);
 }
 
 TEST_CASE(
