@@ -267,14 +267,21 @@ void consensus::engine::try_install() {
     drop_pull();
     return;
   }
-  if (!pull_->done || appends_in_flight() || !leader())
+  auto from = leader();
+  if (!pull_->done || appends_in_flight() || !from)
     return;
+  // The library takes a log that reaches as far for as good, if its term there is not older, and
+  // acknowledges what it does not have. What is offered is committed: another entry there is not.
+  if (library_term_of(offer.index) != 0) {
+    reopen_from_memory(raft_.current_term, stored_vote_, offer.index);
+    if (raft_.state != RAFT_FOLLOWER)
+      return;
+  }
   if (matched_term_ != raft_.current_term) {
     matched_term_ = raft_.current_term;
     matched_index_ = 0;
   }
-  matched_index_ = std::max(matched_index_, offer.index);
-  auto message = library_message(RAFT_IO_INSTALL_SNAPSHOT, leader());
+  auto message = library_message(RAFT_IO_INSTALL_SNAPSHOT, from);
   auto& out = message.install_snapshot;
   out.term = raft_.current_term;
   out.last_index = offer.index;
@@ -286,7 +293,9 @@ void consensus::engine::try_install() {
   feeding_install_ = true;
   feed(message);
   feeding_install_ = false;
-  if (install_put_ == nullptr && pull_)
+  if (install_put_ != nullptr)
+    matched_index_ = std::max(matched_index_, offer.index); // answered when it is stored
+  else if (pull_)
     drop_pull();
 }
 

@@ -222,6 +222,50 @@ TEST_CASE("consensus: a failed pull is offered again and a needless one is dropp
   CHECK(group.at(3).last<drop_state>().token == first.token);
 }
 
+TEST_CASE("consensus: a pulled state replaces a newer entry that was never committed",
+          "[unit][consensus]") {
+  // 2 has an entry of a leader of one term, which nobody else has. The leader of the next term
+  // brought one of an older term through to that index, and offers its state there.
+  hand_group group{3};
+  group.elect(1);
+  REQUIRE(group.propose(1, {"base"}));
+  group.advance(100);
+  auto term = group.machine(1).term();
+  auto last = group.machine(1).last_index();
+  auto configuration = group.machine(2).members();
+  group.crash(1);
+  group.crash(3);
+  auto entry = [](std::uint64_t in_term, const char* text) {
+    return log_entry{in_term, entry_kind::command, test::command(text)};
+  };
+  group.inject(3, 2, append_entries{term + 1, last, term, last, 0, {entry(term + 1, "lost")}});
+  REQUIRE(group.machine(2).last_index() == last + 1);
+  group.inject(1, 2, append_entries{term + 2, last, term, last, 0, {}});
+  group.inject(1, 2, install_offer{term + 2, replica_id{1}, last + 1, term, configuration, 1});
+  REQUIRE(group.at(2).count<install_state>() == 1);
+  group.wire().clear();
+  group.at(1).applied[last + 1] = "kept";
+  finish_install(group, 2, 7);
+  REQUIRE(group.at(2).count<switch_state>() == 1);
+  CHECK(group.at(2).last<switch_state>().index == last + 1);
+  CHECK(group.at(2).disk.checkpoint.index == last + 1);
+  CHECK(group.at(2).disk.checkpoint.term == term);
+  CHECK(group.at(2).disk.last_index() == last + 1);
+  CHECK(group.machine(2).leader() == replica_id{1});
+  std::uint64_t acknowledged = 0;
+  for (const auto& x : group.wire())
+    if (const auto* result = std::get_if<append_entries_result>(&x.message))
+      acknowledged = std::max(acknowledged, result->last_index);
+  CHECK(acknowledged == last + 1);
+  // And goes on behind it.
+  group.inject(1, 2,
+               append_entries{term + 2, last + 1, term, last + 2, 0, {entry(term + 2, "next")}});
+  group.inject(1, 2, append_entries{term + 2, last + 2, term + 2, last + 2, 0, {}});
+  CHECK(group.machine(2).last_applied() == last + 2);
+  CHECK(group.at(2).applied[last + 1] == "kept");
+  CHECK(group.at(2).applied[last + 2] == "next");
+}
+
 TEST_CASE("consensus: leadership moves to the asked voter", "[unit][consensus]") {
   hand_group group{3};
   group.elect(1);
