@@ -5,10 +5,22 @@
 
 namespace troupe {
 
+namespace {
+
+/// For a partition that has no leader just now.
+constexpr std::uint64_t patience_ns = 30'000'000'000;
+constexpr std::uint32_t pause_ms = 200;
+
+} // namespace
+
 expected<std::vector<std::pair<std::string, std::string>>>
 cluster_client::rows_of(const group_record& group) {
   error last{errc::unavailable, "partition " + std::to_string(group.id.value), trp::no_quorum};
-  for (const auto& replica : group.replicas) {
+  const auto end = session_->loop().time().boot().ns + patience_ns;
+  for (std::size_t turn = 0; session_->loop().time().boot().ns < end; ++turn) {
+    const auto& replica = group.replicas[turn % group.replicas.size()];
+    if (turn > 0 && turn % group.replicas.size() == 0)
+      session_->loop().run_once(pause_ms); // nobody leads just now
     std::vector<std::pair<std::string, std::string>> rows;
     std::string after;
     while (true) {

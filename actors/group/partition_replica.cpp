@@ -8,7 +8,8 @@ namespace troupe {
 
 namespace {
 
-constexpr std::uint32_t rows_per_answer = 2000;
+/// A row holds up to a block of a small file: together they must fit into an answer and the cache.
+constexpr std::uint32_t rows_per_answer = 64;
 
 } // namespace
 

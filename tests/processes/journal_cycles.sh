@@ -50,7 +50,7 @@ remount
 expect "all of them are right" python3 "$work/load.py" "$mnt/j" "$files" check
 t event list --json --severity warn --count 1000 | python3 -c '
 import json,sys
-e=[x for x in json.load(sys.stdin)["events"] if x["name"] in ("journal_append_failed","journal_full")]
+e=[x for x in json.load(sys.stdin)["events"] if x["event"] in ("journal_append_failed","journal_full")]
 for x in e[:3]: print("    ", x)
 sys.exit(1 if e else 0)' && say "ok: no journal was full" || fail "a journal was full"
 expect "fsck finds nothing but leaks" t fsck --check
