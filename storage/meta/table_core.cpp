@@ -493,7 +493,7 @@ void table_core::import_begin(table_id table, table_store::on_done done) {
   if (!health_)
     return refuse(std::move(done), health_.error());
   TROUPE_ASSERT(!tables_.contains(table));
-  importing_.insert(table);
+  importing_[table] = ++imports_;
   std::erase(dropped_, table); // the clearing below does the same
   clear_step(table, [done](table_core&, expected<void> result) { done(std::move(result)); });
   pump();
@@ -522,14 +522,18 @@ void table_core::import_chunk(table_id table, byte_vector chunk, table_store::on
 void table_core::import_finish(table_id table, std::uint64_t index, table_store::on_done done) {
   if (!health_)
     return refuse(std::move(done), health_.error());
-  if (!importing_.contains(table))
+  auto import = importing_.find(table);
+  if (import == importing_.end())
     return refuse(std::move(done), not_open(table));
   push_step([](table_engine& engine) { return engine.flush(); },
-            [table, index, done](table_core& self, expected<void> result) {
-              if (result && self.importing_.erase(table) == 0)
-                return done(not_open(table));
-              if (result)
+            [table, index, done, number = import->second](table_core& self, expected<void> result) {
+              auto now = self.importing_.find(table);
+              if (now == self.importing_.end() || now->second != number)
+                return done(not_open(table)); // dropped meanwhile, and perhaps begun again
+              if (result) {
+                self.importing_.erase(now);
                 self.open(table, index);
+              }
               done(std::move(result));
             });
   pump();

@@ -97,7 +97,9 @@ private:
   table_store_options options_;
   row_cache cache_;
   std::map<table_id, table_record> tables_;
-  std::set<table_id> importing_;
+  /// What each import is called: an earlier one into the same table may still have steps to come.
+  std::map<table_id, std::uint64_t> importing_;
+  std::uint64_t imports_ = 0; ///< Begun.
   std::deque<table_id> dropped_;
 
   std::deque<lane_item> lane_;

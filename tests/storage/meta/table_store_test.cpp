@@ -368,6 +368,27 @@ TEMPLATE_TEST_CASE("table_store: a bad chunk is refused and the store goes on",
   CHECK(store.health());
 }
 
+TEMPLATE_TEST_CASE("table_store: an import that was given up does not end the one after it",
+                   "[unit][table_store]", ordered_host, leveldb_host) {
+  TestType host;
+  table_store store{host.open(), tiny()};
+  job_runner jobs{8};
+  std::vector<errc> answers;
+  auto keep = [&](expected<void> done) {
+    answers.push_back(done ? errc::none : done.error().code);
+  };
+  store.import_begin(one, keep);
+  jobs.drain(store);
+  store.import_finish(one, 5, keep); // its owner dies, and another one begins at once
+  store.drop(one);
+  store.import_begin(one, keep);
+  jobs.drain(store);
+  store.import_finish(one, 7, keep);
+  jobs.drain(store);
+  CHECK(answers == std::vector<errc>{errc::none, errc::not_found, errc::none, errc::none});
+  CHECK(store.applied_index(one) == 7);
+}
+
 TEMPLATE_TEST_CASE("table_store: a dropped table leaves nothing behind", "[unit][table_store]",
                    ordered_host, leveldb_host) {
   TestType host;
