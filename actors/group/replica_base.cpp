@@ -28,6 +28,13 @@ std::uint64_t command_bytes(const consensus_message& message) {
   return sum;
 }
 
+/// Until these are durable, consensus lets no message in that could change the log (guard C).
+bool consensus_waits_for(const std::vector<log_record>& records) {
+  return std::any_of(records.begin(), records.end(), [](const log_record& x) {
+    return std::holds_alternative<append_record>(x) || std::holds_alternative<install_record>(x);
+  });
+}
+
 } // namespace
 
 replica_base::replica_base(replica_identity self, replica_services services,
@@ -86,16 +93,38 @@ void replica_base::drain() {
 }
 
 void replica_base::receive(replica_id from, consensus_message message) {
-  if (auto bytes = command_bytes(message); bytes > 0 && !journal_admits(bytes))
-    forget_entries(message); // the leader sends them again; it is heard, and what is committed
+  bool in_order = std::holds_alternative<append_entries>(message) && !waiting_.empty();
+  if (command_bytes(message) == 0 && !in_order)
+    return hand_over(from, std::move(message));
+  if (waiting_.size() < options_.consensus.input_queue_max) // beyond: lost, as any message may be
+    waiting_.push_back({from, std::move(message)});
+  take_waiting();
+}
+
+void replica_base::hand_over(replica_id from, consensus_message message) {
   drive(
     [&](consensus& c, consensus_effects& out) { c.receive(now(), from, std::move(message), out); });
 }
 
+/// While consensus waits for an order it would keep the message, and the room that the journal had
+/// for it may be gone when its turn comes.
+void replica_base::take_waiting() {
+  while (!waiting_.empty() && orders_ == 0 && !draining_ && is_open()) {
+    auto next = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (auto bytes = command_bytes(next.message); bytes > 0 && !journal_admits(bytes))
+      forget_entries(next.message); // the leader sends them again; it and its commits are heard
+    hand_over(next.from, std::move(next.message));
+  }
+}
+
 void replica_base::tick() {
+  if (!services_.volume->health())
+    finished_ = true; // its leader, if it is one, must not keep the group waiting
   drive([&](consensus& c, consensus_effects& out) { c.tick(now(), out); });
   if (!is_open())
     return;
+  take_waiting();
   checkpoint_if_due();
   go_home_if_due();
 }
@@ -103,6 +132,8 @@ void replica_base::tick() {
 expected<proposal_token> replica_base::propose(std::span<const shared_bytes> commands) {
   if (!is_open())
     return error{errc::not_leader, "replica is being opened"};
+  if (const auto& health = services_.volume->health(); !health)
+    return health.error();
   std::uint64_t bytes = options_.journal_margin_bytes;
   for (const auto& command : commands)
     bytes += command.size() + entry_overhead_bytes;
@@ -146,11 +177,16 @@ void replica_base::execute(send_message& x) {
 }
 
 void replica_base::execute(store_records& x) {
-  services_.volume->append(self_.replica, x.records,
-                           [this, alive = alive_, token = x.token](const expected<void>& result) {
-                             if (*alive)
-                               stored(token, result);
-                           });
+  bool waited_for = consensus_waits_for(x.records);
+  orders_ += waited_for ? 1 : 0;
+  services_.volume->append(
+    self_.replica, x.records,
+    [this, alive = alive_, token = x.token, waited_for](const expected<void>& result) {
+      if (!*alive)
+        return;
+      orders_ -= waited_for ? 1 : 0;
+      stored(token, result);
+    });
 }
 
 void replica_base::stored(store_token token, const expected<void>& result) {
@@ -162,6 +198,7 @@ void replica_base::stored(store_token token, const expected<void>& result) {
     else
       c.failed(token, out);
   });
+  take_waiting();
 }
 
 void replica_base::execute(apply_command& x) {

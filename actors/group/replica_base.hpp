@@ -59,7 +59,8 @@ protected:
   consensus& raft() { return *consensus_; }
   const consensus& raft() const { return *consensus_; }
   bool is_open() const { return consensus_ && !finished_; }
-  /// @returns errc::busy, nothing done, while the journal has no room: checkpoints make some.
+  /// @returns errc::busy, nothing done, while the journal has no room: checkpoints make some; the
+  /// error of the drive if it failed.
   expected<proposal_token> propose(std::span<const shared_bytes> commands);
   void apply_rows(table_batch rows, std::uint64_t index);
   void raise(event_severity severity, const std::string& name,
@@ -95,6 +96,8 @@ private:
   void execute(switch_state& x);
   void execute(drop_state& x);
   void execute(reopen_group& x);
+  void hand_over(replica_id from, consensus_message message);
+  void take_waiting();
   void stored(store_token token, const expected<void>& result);
   /// Has the journal room for entries of so many bytes? An entry that it refuses ends the replica.
   bool journal_admits(std::uint64_t bytes);
@@ -138,6 +141,14 @@ private:
   std::optional<outgoing> outgoing_;
   std::uint64_t replay_until_ = 0; ///< The end of the log when it was opened.
   std::deque<consensus_effect> effects_;
+  struct waiting_message {
+    replica_id from;
+    consensus_message message;
+  };
+  /// Entries, and what came behind them, while consensus waits for orders: what the journal admits
+  /// must be appended at once.
+  std::deque<waiting_message> waiting_;
+  std::uint64_t orders_ = 0; ///< That consensus waits for.
   bool draining_ = false;
   bool replayed_ = false;
   bool checkpointing_ = false;

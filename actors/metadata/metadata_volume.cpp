@@ -5,6 +5,13 @@
 
 namespace troupe {
 
+namespace {
+
+/// What an entry takes in the journal beside its payload, generously.
+constexpr std::uint64_t entry_overhead_bytes = 128;
+
+} // namespace
+
 expected<std::unique_ptr<metadata_volume>>
 metadata_volume::open(env& files, const std::string& drive_directory, const drive_uuid& drive,
                       metadata_options options, file_io& io, worker_pool& pool) {
@@ -42,11 +49,28 @@ std::map<replica_id, recovered_replica> metadata_volume::take_replicas() {
 
 void metadata_volume::append(replica_id replica, const std::vector<log_record>& records,
                              stored done) {
-  if (!core_->recoveries.empty()) {
-    core_->staged.push_back({replica, records, std::move(done)});
-    return;
-  }
-  core_->append(replica, records, std::move(done));
+  if (core_->recoveries.empty())
+    core_->append(replica, records, std::move(done));
+  else
+    core_->stage(replica, records, std::move(done));
+}
+
+void metadata_volume::core::stage(replica_id replica, const std::vector<log_record>& records,
+                                  stored done) {
+  std::uint64_t bytes = 0;
+  for (const auto& record : records)
+    if (const auto* entries = std::get_if<append_record>(&record))
+      for (const auto& entry : entries->entries)
+        bytes += entry.payload.size() + entry_overhead_bytes;
+  staged_bytes += bytes;
+  staged.push_back({replica, records, bytes, std::move(done)});
+}
+
+void metadata_volume::core::unstage(replica_id replica) {
+  std::erase_if(staged, [&](const auto& s) {
+    staged_bytes -= s.replica == replica ? s.bytes : 0;
+    return s.replica == replica;
+  });
 }
 
 void metadata_volume::core::append(replica_id replica, const std::vector<log_record>& records,
@@ -62,7 +86,7 @@ void metadata_volume::recover(replica_id replica,
                               std::function<void(expected<recovered_replica>)> done) {
   if (const auto& failed = core_->journal.state.health(); !failed)
     return done(failed.error());
-  std::erase_if(core_->staged, [&](const auto& s) { return s.replica == replica; });
+  core_->unstage(replica);
   core_->recoveries.push_back({replica, std::move(done)});
   core_->start_recovery();
 }
@@ -88,6 +112,7 @@ void metadata_volume::core::recovered(expected<recovered_journal> found) {
     return;
   auto served = std::exchange(recoveries, {});
   auto released = std::exchange(staged, {});
+  staged_bytes = 0;
   for (auto& wanted : served) {
     if (!found)
       wanted.done(found.error());
@@ -138,6 +163,7 @@ void metadata_volume::core::batch_written(std::uint64_t number, const expected<v
 void metadata_volume::core::fail_all(const error& why) {
   auto unwritten = std::exchange(waiting, {});
   auto unsent = std::exchange(staged, {});
+  staged_bytes = 0;
   auto unread = std::exchange(recoveries, {});
   for (auto& w : unwritten)
     w.done(why);

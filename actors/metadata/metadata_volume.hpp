@@ -52,8 +52,10 @@ public:
   /// consensus wants it): everything appended so far is written first, appends of others wait.
   /// What the replica itself appended and what waits here is dropped: nobody was told of it.
   void recover(replica_id replica, std::function<void(expected<recovered_replica>)> done);
-  /// True if entries of so many bytes would be taken now.
-  bool admits(std::uint64_t bytes) const { return core_->journal.state.admits(bytes); }
+  /// True if entries of so many bytes would be taken now, behind those that wait for a recovery.
+  bool admits(std::uint64_t bytes) const {
+    return core_->journal.state.admits(bytes + core_->staged_bytes);
+  }
 
   /// The tables of all replicas on this drive. After any call, call `pump`.
   table_store& tables() { return *core_->tables; }
@@ -81,6 +83,7 @@ private:
   struct staged_append {
     replica_id replica;
     std::vector<log_record> records;
+    std::uint64_t bytes = 0; ///< Of the entries, generously.
     stored done;
   };
   struct wanted_recovery {
@@ -101,6 +104,8 @@ private:
     void append(replica_id replica, const std::vector<log_record>& records, stored done);
     void start_recovery();
     void recovered(expected<recovered_journal> found);
+    void stage(replica_id replica, const std::vector<log_record>& records, stored done);
+    void unstage(replica_id replica);
     void batch_written(std::uint64_t number, const expected<void>& result);
     void fail_all(const error& why);
 
@@ -112,6 +117,7 @@ private:
     std::unique_ptr<table_store> tables;
     std::deque<waiting_append> waiting;     ///< Ascending by LSN.
     std::deque<staged_append> staged;       ///< Arrived while a recovery waits or runs.
+    std::uint64_t staged_bytes = 0;         ///< The sum of theirs.
     std::deque<wanted_recovery> recoveries; ///< The first one waits or runs.
     bool recovering = false;                ///< It runs.
     std::deque<table_job> jobs;             ///< Ready, but the pool was full.
