@@ -71,7 +71,7 @@ procedure<expected<call_result>> file_operations::set_attributes(call_set_attrib
   auto answer = co_await partitions_.ask_for<attributes_are>(std::move(operation));
   if (!answer)
     co_return answer.error();
-  if (file && leases_.good(call.id)
+  if (file && leases_.good(call.id) && file->committed.change_count != change_count_unknown
       && answer->attributes.change_count > file->committed.change_count)
     file->committed.change_count = answer->attributes.change_count; // by this client itself
   co_return call_result{attributes_are{with_own_writes(answer->attributes)}};
@@ -133,17 +133,21 @@ procedure<expected<call_result>> file_operations::open(call_open call, give_up_f
   co_return call_result{file_opened{handle, std::nullopt}};
 }
 
-file_handle file_operations::open_new(const inode_attributes& attributes, handle_mode mode,
-                                      std::optional<granted_lease> lease, boot_time sent_at) {
+procedure<file_handle> file_operations::open_new(inode_attributes attributes, handle_mode mode,
+                                                 std::optional<granted_lease> lease,
+                                                 boot_time sent_at) {
   auto file = files_.record(attributes.id);
   auto handle = files_.open(file, mode);
-  if (lease && !leases_.held(file->id)) {
-    leases_.adopt(file->id, *lease, sent_at);
+  if (!lease || leases_.held(file->id) || file->lock.taken())
+    co_return handle;
+  auto held = co_await file->lock.acquire(); // somebody else who found the name waits for this
+  bool ours = co_await leases_.adopt(file->id, *lease, sent_at);
+  if (ours) {
     file->committed = attributes;
     file->size = attributes.size;
     file->committed_inline = attributes.size > 0 && is_small(attributes.size);
   }
-  return handle;
+  co_return handle;
 }
 
 std::optional<error> file_operations::untold_error(file_handle handle) {

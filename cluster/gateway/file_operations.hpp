@@ -42,8 +42,8 @@ public:
   procedure<expected<call_result>> release(call_release call);
 
   /// A file that was made just now, with the lease that came along.
-  file_handle open_new(const inode_attributes& attributes, handle_mode mode,
-                       std::optional<granted_lease> lease, boot_time sent_at);
+  procedure<file_handle> open_new(inode_attributes attributes, handle_mode mode,
+                                  std::optional<granted_lease> lease, boot_time sent_at);
   /// Sets the size of a file that somebody holds in `handles`; `passing` if only for this call.
   procedure<expected<void>> truncate(file_ptr file, std::uint64_t size, bool passing,
                                      give_up_flag give_up);

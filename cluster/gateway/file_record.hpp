@@ -13,6 +13,9 @@
 
 namespace troupe {
 
+/// A change count that no file has: what is committed must be asked for.
+inline constexpr std::uint64_t change_count_unknown = 0;
+
 /// A file that this client has open, or holds data of: the shared state of all its handles.
 /// Who changes what: `lock` is held by whoever changes size or content, or waits until everything
 /// is committed; the flusher stores and commits beside it.
@@ -44,7 +47,9 @@ struct file_record {
   std::uint32_t draining = 0; ///< Procedures that wait until all is committed.
   bool committing = false;
   bool flush_inline = false;        ///< Small content shall go into the metadata now.
-  std::uint32_t refusals = 0;       ///< Commits in a row that had to be prepared anew.
+  std::uint32_t refusals = 0;       ///< Commits in a row that had to be prepared anew…
+  boot_time refused_since;          ///< …and when the first of them was.
+  std::uint32_t stripes_max = 0;    ///< Of one commit, after a larger one was refused; 0: no limit.
   bool release_with_commit = false; ///< The last commit of a drain gives the lease back.
   boot_time dirty_since;
   wait_list progress; ///< Something was stored, committed or lost.

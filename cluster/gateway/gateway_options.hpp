@@ -31,6 +31,7 @@ struct gateway_options {
   std::uint64_t backoff_ms_max = 500;      ///< …up to this.
   std::uint64_t lease_retry_ms = 50;       ///< While another client holds the write lease.
   std::uint64_t lease_renew_ms = 1000;     ///< In a group where files are held.
+  std::uint64_t lease_attempt_ms = 800;    ///< For one renewal; several must fit into a lease.
   std::uint64_t idle_renew_ms = 60'000;    ///< In others, so that they do not forget the client.
   std::uint64_t store_timeout_ms = 2000;   ///< Then another drive is tried, if there is one.
   std::uint64_t drive_timeout_ms = 10'000; ///< Then the request has failed.

@@ -38,8 +38,11 @@ procedure<expected<lease_granted>> lease_keeper::acquire(lin file, const bool* g
       auto* granted = std::get_if<lease_granted>(&*answer.outcome);
       if (!granted)
         co_return error{errc::corrupt, "a partition answered a lease with something else"};
-      adopt(file, {granted->lease, granted->lease_ms}, answer.sent_at);
-      co_return std::move(*granted);
+      bool ours = co_await adopt(file, {granted->lease, granted->lease_ms}, answer.sent_at);
+      if (ours)
+        co_return std::move(*granted);
+      answer.outcome = error{errc::busy, "the write lease of " + to_string(file)
+                                           + " came from a leader of the past"};
     }
     if (answer.outcome.error().code != errc::busy || ctx_.now() >= deadline)
       co_return answer.outcome.error();
@@ -49,15 +52,35 @@ procedure<expected<lease_granted>> lease_keeper::acquire(lin file, const bool* g
   }
 }
 
-void lease_keeper::adopt(lin file, granted_lease lease, boot_time sent_at) {
+procedure<bool> lease_keeper::adopt(lin file, granted_lease lease, boot_time sent_at) {
   bool first = leases_.empty();
+  auto group = partitions_.group_of(file);
+  bool doubtful = is_doubtful(group, lease.lease, sent_at);
   auto& record = leases_[file];
   record.lease = lease.lease;
   record.lease_ms = lease.lease_ms;
-  record.good_until = after_ms(sent_at, lease.lease_ms);
+  record.good_until = doubtful ? boot_time{} : after_ms(sent_at, lease.lease_ms);
   record.recalled = false;
   if (first)
     more_.wake_all();
+  if (!doubtful)
+    co_return true;
+  co_await confirm(file);
+  if (held(file) == lease.lease && good(file))
+    co_return true;
+  if (held(file) == lease.lease)
+    leases_.erase(file); // nobody answered: it ends by itself
+  co_return false;
+}
+
+/// A grant that travelled for long may come from a leader that is none any more, and whose
+/// successor has heard the list of this client's leases without it (hazards F14).
+bool lease_keeper::is_doubtful(group_id group, lease_id lease, boot_time sent_at) {
+  auto& known = groups_[group];
+  auto term = lease.value >> 32;
+  bool is_old = term < known.term;
+  known.term = std::max(known.term, term);
+  return is_old || partitions_.leader_changed_at(group) > sent_at;
 }
 
 procedure<expected<void>> lease_keeper::wait_until_good(lin file) {
@@ -124,22 +147,31 @@ procedure<void> lease_keeper::renew_group(group_id group) {
   do {
     state.again = false;
     state.renewed_at = ctx_.now();
-    op_renew_leases request;
-    request.slot = state.slot;
-    for (const auto& [file, record] : leases_)
-      if (partitions_.group_of(file) == group)
-        request.held.push_back({file, record.lease});
-    if (!request.held.empty())
-      request.slot = slot_of(request.held.front().id);
-    auto named = request.held;
-    meta_operation operation = std::move(request);
-    auto answer = co_await partitions_.ask(std::move(operation));
+    // Each attempt names what is held then: a leader that is found late must not hear an old list.
+    auto named = std::make_shared<std::vector<held_lease>>();
+    std::function<meta_operation()> make = [this, group, named]() -> meta_operation {
+      auto request = renewal_of(group);
+      *named = request.held;
+      return request;
+    };
+    auto answer = co_await partitions_.ask_anew(std::move(make), ctx_.options.lease_attempt_ms);
     auto* news = answer.outcome ? std::get_if<leases_renewed>(&*answer.outcome) : nullptr;
     if (news)
-      take_news(named, *news, answer.sent_at);
+      take_news(*named, *news, answer.sent_at);
   } while (state.again);
   state.renewing = false;
   renewed_.wake_all();
+}
+
+op_renew_leases lease_keeper::renewal_of(group_id group) const {
+  op_renew_leases request;
+  request.slot = groups_.at(group).slot;
+  for (const auto& [file, record] : leases_)
+    if (partitions_.group_of(file) == group)
+      request.held.push_back({file, record.lease});
+  if (!request.held.empty())
+    request.slot = slot_of(request.held.front().id);
+  return request;
 }
 
 void lease_keeper::take_news(const std::vector<held_lease>& named, const leases_renewed& news,
@@ -166,6 +198,7 @@ void lease_keeper::take_news(const std::vector<held_lease>& named, const leases_
 void lease_keeper::lose(lin file) {
   if (leases_.erase(file) > 0 && listener_.lost)
     listener_.lost(file);
+  renewed_.wake_all(); // nobody need wait for its renewal
 }
 
 void lease_keeper::session_ready(group_id group, slot_id slot) {

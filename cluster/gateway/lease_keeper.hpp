@@ -34,8 +34,10 @@ public:
   /// Gets the lease, waiting up to the bounded wait while another client has it. The answer has
   /// the attributes of that moment. `give_up` ends the wait early with errc::interrupted.
   procedure<expected<lease_granted>> acquire(lin file, const bool* give_up = nullptr);
-  /// Takes a lease that came with another answer, whose request was sent then.
-  void adopt(lin file, granted_lease lease, boot_time sent_at);
+  /// Takes a lease that came with another answer, whose request was sent then, and waits until it
+  /// is certain that the present leader knows it. @returns false if it is not ours: then it is as
+  /// if it had not come along.
+  procedure<bool> adopt(lin file, granted_lease lease, boot_time sent_at);
   /// Waits until the lease is good again. @returns errc::stale if it was lost meanwhile,
   /// errc::unavailable if the partition did not answer in the bounded wait.
   procedure<expected<void>> wait_until_good(lin file);
@@ -64,11 +66,14 @@ private:
     slot_id slot;
     boot_time renewed_at;
     bool renewing = false;
-    bool again = false; ///< The leader changed while a renewal was under way.
+    bool again = false;     ///< The leader changed while a renewal was under way.
+    std::uint64_t term = 0; ///< The highest of a lease.
   };
 
   procedure<void> renew_for_ever();
   procedure<void> renew_group(group_id group);
+  op_renew_leases renewal_of(group_id group) const;
+  bool is_doubtful(group_id group, lease_id lease, boot_time sent_at);
   void take_news(const std::vector<held_lease>& named, const leases_renewed& news,
                  boot_time sent_at);
   void lose(lin file);

@@ -23,11 +23,14 @@ bool is_lease_operation(const meta_operation& op) {
 
 struct metadata_exchange::conversation {
   meta_operation operation;
+  std::function<meta_operation()> make; ///< What to ask in the next attempt, if that changes.
+  std::uint64_t attempt_ms = 0;
   slot_id slot;
   boot_time deadline;
   std::uint64_t sequence = 0;
   bool change = false;
   bool uncertain = false; ///< A request was sent whose fate is unknown.
+  std::uint32_t sent_count = 0;
   std::uint32_t redirects = 0;
   std::uint64_t backoff_ms = 0;
   // the current attempt
@@ -38,7 +41,7 @@ struct metadata_exchange::conversation {
   std::variant<meta_response, error> outcome;
   // the end
   error last_error;
-  meta_answer answer{error{}, false, {}};
+  meta_answer answer{error{}, false, {}, false};
 };
 
 bool metadata_exchange::same_partition(lin a, lin b) const {
@@ -50,11 +53,30 @@ procedure<meta_answer> metadata_exchange::ask(meta_operation operation) {
   talk->slot = slot_of(operation);
   talk->change = !is_read_only(operation) && !is_registration(operation);
   talk->deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  talk->attempt_ms = ctx_.options.meta_attempt_ms;
   talk->operation = std::move(operation);
   co_await converse(talk);
   if (talk->sequence != 0)
     sequences_.finish(talk->slot, talk->sequence);
   co_return std::move(talk->answer);
+}
+
+procedure<meta_answer> metadata_exchange::ask_anew(std::function<meta_operation()> make,
+                                                   std::uint64_t attempt_ms) {
+  auto talk = std::make_shared<conversation>();
+  talk->operation = make();
+  TROUPE_ASSERT(is_read_only(talk->operation));
+  talk->slot = slot_of(talk->operation);
+  talk->make = std::move(make);
+  talk->attempt_ms = attempt_ms;
+  talk->deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  co_await converse(talk);
+  co_return std::move(talk->answer);
+}
+
+boot_time metadata_exchange::leader_changed_at(group_id group) const {
+  auto it = sessions_.find(group);
+  return it == sessions_.end() ? boot_time{} : it->second.since;
 }
 
 procedure<void> metadata_exchange::converse(std::shared_ptr<conversation> talk) {
@@ -66,6 +88,12 @@ procedure<void> metadata_exchange::converse(std::shared_ptr<conversation> talk) 
         talk->answer.outcome = ready.error();
         co_return;
       }
+    }
+    if (talk->change && talk->uncertain
+        && talk->session != sessions_[troupe::group_of(ctx_.map.view(), talk->slot)].session) {
+      // Under another session it would be another change (hazards F20).
+      talk->answer.outcome = wait_is_over(*talk);
+      co_return;
     }
     if (talk->change && talk->sequence == 0)
       talk->sequence = sequences_.begin(talk->slot);
@@ -133,6 +161,10 @@ meta_request metadata_exchange::request_of(const conversation& talk) {
 }
 
 procedure<void> metadata_exchange::attempt(std::shared_ptr<conversation> talk) {
+  if (talk->make) {
+    talk->operation = talk->make();
+    talk->slot = slot_of(talk->operation);
+  }
   talk->group = troupe::group_of(ctx_.map.view(), talk->slot);
   auto to = ctx_.map.replica_to_ask(talk->group);
   if (!to) {
@@ -153,8 +185,9 @@ procedure<void> metadata_exchange::attempt(std::shared_ptr<conversation> talk) {
   meta_token token{++token_count_};
   pending_.emplace(token, request);
   ++ctx_.report.meta_requests;
+  ++talk->sent_count;
   ctx_.emit(send_meta{token, to->node, talk->group, to->id, request_of(*talk)});
-  auto until = std::min(ctx_.in_ms(ctx_.options.meta_attempt_ms), talk->deadline);
+  auto until = std::min(ctx_.in_ms(talk->attempt_ms), talk->deadline);
   while (!request->answer && ctx_.now() < until)
     co_await request->arrived.wait_until(until);
   pending_.erase(token);
@@ -201,6 +234,7 @@ void metadata_exchange::take_news(const conversation& talk, const meta_response&
     return;
   bool changed = session.leader != replica_id{0};
   session.leader = talk.replica;
+  session.since = ctx_.now();
   if (changed && listener_.leader_changed)
     listener_.leader_changed(talk.group);
 }
@@ -211,6 +245,7 @@ metadata_exchange::next_step metadata_exchange::judge_response(conversation& tal
   auto settle = [&] {
     talk.answer.definite = response.definite;
     talk.answer.sent_at = talk.sent_at;
+    talk.answer.repeated = talk.sent_count > 1;
     if (refusal)
       talk.answer.outcome = *refusal;
     else

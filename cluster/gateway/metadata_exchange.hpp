@@ -19,6 +19,9 @@ struct meta_answer {
   /// happened and never will, for all others a repeated message may still be on its way.
   bool definite = false;
   boot_time sent_at; ///< When the request that was answered went out.
+  /// It was not the first request: what is answered may have been executed a while ago, and the
+  /// attributes in it be those of today.
+  bool repeated = false;
 };
 
 /// Gets operations executed by partitions, exactly once: finds leaders, repeats under the same
@@ -39,6 +42,9 @@ public:
   /// Executes one operation. An error that ends the bounded wait is errc::unavailable with
   /// trp::no_quorum, or errc::may_have_happened if a change was sent; both name the partition.
   procedure<meta_answer> ask(meta_operation operation);
+  /// The same for a question whose content changes while it is repeated: `make` gives that of each
+  /// request, of which every one waits for at most `attempt_ms`. Never a change.
+  procedure<meta_answer> ask_anew(std::function<meta_operation()> make, std::uint64_t attempt_ms);
   /// The same, for callers that want one kind of answer; another kind is errc::corrupt.
   template <class Result>
   procedure<expected<Result>> ask_for(meta_operation operation);
@@ -52,6 +58,8 @@ public:
   snapshot_epoch epoch() const { return epoch_; }
   /// True if both slots are in one partition now.
   bool same_partition(lin a, lin b) const;
+  /// When the replica that answers for a group was last another one than before.
+  boot_time leader_changed_at(group_id group) const;
   group_id group_of(lin id) const { return troupe::group_of(ctx_.map.view(), slot_of(id)); }
 
 private:
@@ -66,7 +74,8 @@ private:
     phase state = phase::none;
     incarnation session;
     wait_list changed;
-    replica_id leader; ///< That answered last.
+    replica_id leader; ///< That answered last…
+    boot_time since;   ///< …and not another one.
   };
   /// One operation on its way through several attempts.
   struct conversation;

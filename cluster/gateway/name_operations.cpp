@@ -138,7 +138,7 @@ procedure<expected<call_result>> name_operations::create(call_create call, give_
   auto attributes = co_await attributes_of(std::move(*entry));
   if (!attributes)
     co_return attributes.error();
-  auto handle = data_.open_new(*attributes, call.mode, lease, answer.sent_at);
+  auto handle = co_await data_.open_new(*attributes, call.mode, lease, answer.sent_at);
   co_return call_result{file_opened{handle, *attributes}};
 }
 
