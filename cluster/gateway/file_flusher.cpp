@@ -6,10 +6,14 @@ namespace troupe {
 
 namespace {
 
-/// So often a commit is prepared anew before its data are given up.
-constexpr std::uint32_t refusals_max = 10;
-/// The pause before that, times the number of refusals.
+/// The pause before a refused commit is prepared anew, times the number of refusals…
 constexpr std::uint64_t refusal_pause_ms = 50;
+/// …up to this.
+constexpr std::uint64_t refusal_pause_ms_max = 1000;
+
+std::uint64_t pause_ms(std::uint64_t refusals) {
+  return std::min(refusal_pause_ms * refusals, refusal_pause_ms_max);
+}
 
 bool is_small(std::uint64_t size) {
   return size <= inline_bytes_max;
@@ -95,6 +99,8 @@ procedure<void> file_flusher::age() {
 // -- storing --------------------------------------------------------------------------------------
 
 void file_flusher::kick(const file_ptr& file, flush_mode mode) {
+  if (!file->stored.empty() && file->pieces_in_flight == 0 && !file->committing)
+    start_commits(file);
   if (file->buffer.dirty_blocks() == 0)
     return;
   if (is_small(file->size)) {
@@ -123,6 +129,7 @@ procedure<void> file_flusher::store_piece(file_ptr file,
                                           std::shared_ptr<const frozen_blocks> blocks,
                                           std::uint64_t size_end) {
   auto generation = file->generation;
+  bool in_flight = true;
   for (std::uint64_t first = 0; first < blocks->range().count;) {
     auto stored = co_await stripes_.store(file->id, blocks, first);
     if (file->generation != generation) { // given up meanwhile: no commit names it
@@ -139,9 +146,14 @@ procedure<void> file_flusher::store_piece(file_ptr file,
       file->first_stored_at = ctx_.now();
     auto end = std::min(size_end, stored->range.end() * block_bytes);
     file->stored.push_back({std::move(*stored), end});
+    if (first >= blocks->range().count) { // commits must not wait for what is all there
+      --file->pieces_in_flight;
+      in_flight = false;
+    }
     start_commits(file);
   }
-  --file->pieces_in_flight;
+  if (in_flight)
+    --file->pieces_in_flight;
   file->progress.wake_all();
 }
 
@@ -217,7 +229,8 @@ bool file_flusher::next_batch(const file_ptr& file, batch& out) {
              {errc::io_error, "the start of file " + to_string(file->id) + " is not buffered"});
       return false; // it begins again when they are stored
     }
-    auto count = std::min<std::size_t>(stored.size(), ctx_.options.commit_stripes_max);
+    auto most = file->stripes_max > 0 ? file->stripes_max : ctx_.options.commit_stripes_max;
+    auto count = std::min<std::size_t>(stored.size(), most);
     if (has_start) // it must be among the first
       std::stable_partition(stored.begin(), stored.end(),
                             [](const auto& p) { return p.stripe.range.first == 0; });
@@ -284,6 +297,7 @@ procedure<void> file_flusher::commit(file_ptr file, batch work) {
   meta_operation operation = work.operation;
   auto answer = co_await partitions_.ask(std::move(operation));
   if (answer.outcome && std::holds_alternative<write_committed>(*answer.outcome)) {
+    take_committed(file, *lease, answer);
     committed(file, work, std::get<write_committed>(*answer.outcome).attributes,
               file->generation == generation);
     co_return;
@@ -299,16 +313,35 @@ procedure<void> file_flusher::commit(file_ptr file, batch work) {
         stripes_.free(piece.stripe.layout);
     co_return;
   }
+  if (cause.code == errc::too_large && answer.definite && work.pieces.size() > 1) {
+    // It replaces too many extents at once; what is stored stays.
+    file->stripes_max = static_cast<std::uint32_t>(work.pieces.size() / 2);
+    file->stored.insert(file->stored.begin(), std::make_move_iterator(work.pieces.begin()),
+                        std::make_move_iterator(work.pieces.end()));
+    co_return;
+  }
   dissolve(file, work, answer.definite);
   bool passing = is_passing_refusal(cause.code) && cause.id != trp::no_quorum;
-  if (!passing || ++file->refusals > refusals_max) {
+  if (file->refusals++ == 0)
+    file->refused_since = ctx_.now();
+  boot_time end{file->refused_since.ns + ctx_.options.wait_ms_max * 1'000'000};
+  if (!passing || ctx_.now() >= end) {
     lose(file, cause);
     co_return;
   }
   if (cause.code == errc::stale)
     co_await leases_.confirm(file->id); // is it the lease, or a drive?
-  co_await sleep_until(ctx_.in_ms(refusal_pause_ms * file->refusals));
+  co_await ctx_.map_changed.wait_until(ctx_.in_ms(pause_ms(file->refusals)));
   kick(file, flush_mode::everything);
+}
+
+/// A commit that is answered when it is repeated shows the file as it is now. If the lease did not
+/// last until then, that may be the work of somebody else, which must not pass for one's own.
+void file_flusher::take_committed(const file_ptr& file, lease_id lease, const meta_answer& answer) {
+  file->committed = std::get<write_committed>(*answer.outcome).attributes;
+  bool lasted = leases_.good(file->id) && leases_.held(file->id) == lease;
+  if (answer.repeated && !lasted)
+    file->committed.change_count = change_count_unknown;
 }
 
 void file_flusher::committed(const file_ptr& file, const batch& work,
@@ -319,7 +352,9 @@ void file_flusher::committed(const file_ptr& file, const batch& work,
   if (work.is_inline && still_buffered)
     file->buffer.settle({0, 1});
   file->refusals = 0;
-  file->committed = attributes;
+  file->stripes_max *= 2;
+  if (file->stripes_max >= ctx_.options.commit_stripes_max)
+    file->stripes_max = 0;
   file->size = std::max(file->size, attributes.size);
   file->committed_inline = attributes.size > 0 && is_small(attributes.size);
   file->layout.clear();
@@ -328,7 +363,7 @@ void file_flusher::committed(const file_ptr& file, const batch& work,
     leases_.released(file->id);
   if (file->committed_inline && !is_small(file->size) && file->buffer.holds(0))
     file->buffer.touch(0); // grew while its small content was committed: it must move out
-  if (work.operation.release_lease || file->handles == 0 || file->size == 0)
+  if (!leases_.held(file->id) || file->handles == 0 || file->size == 0)
     file->buffer.drop_all_clean();
   else
     file->buffer.drop_clean((file->size - 1) / block_bytes);
@@ -377,6 +412,7 @@ procedure<expected<void>> file_flusher::commit_directly(file_ptr file, op_commit
                                                         std::optional<std::uint64_t> block,
                                                         byte_vector content) {
   operation.id = file->id;
+  auto end = ctx_.in_ms(ctx_.options.wait_ms_max);
   for (std::uint32_t refusals = 0;; ++refusals) {
     std::optional<stripe_layout> layout;
     if (block) {
@@ -401,7 +437,7 @@ procedure<expected<void>> file_flusher::commit_directly(file_ptr file, op_commit
       auto* done = std::get_if<write_committed>(&*answer.outcome);
       if (!done)
         co_return error{errc::corrupt, "a partition answered a commit with something else"};
-      file->committed = done->attributes;
+      take_committed(file, *lease, answer);
       file->size = done->attributes.size;
       file->committed_inline = file->size > 0 && is_small(file->size);
       file->layout.clear();
@@ -415,14 +451,14 @@ procedure<expected<void>> file_flusher::commit_directly(file_ptr file, op_commit
       stripes_.free(*layout);
     const auto& cause = answer.outcome.error();
     bool passing = is_passing_refusal(cause.code) && cause.id != trp::no_quorum;
-    if (!passing || !answer.definite || refusals >= refusals_max) {
+    if (!passing || !answer.definite || ctx_.now() >= end) {
       if (cause.code == errc::may_have_happened)
         doubt(file);
       co_return cause;
     }
     if (cause.code == errc::stale)
       co_await leases_.confirm(file->id);
-    co_await sleep_until(ctx_.in_ms(refusal_pause_ms * (refusals + 1)));
+    co_await ctx_.map_changed.wait_until(ctx_.in_ms(pause_ms(refusals + 1)));
   }
 }
 

@@ -71,6 +71,7 @@ private:
   procedure<void> commit(file_ptr file, batch work);
   void committed(const file_ptr& file, const batch& work, const inode_attributes& attributes,
                  bool still_buffered);
+  void take_committed(const file_ptr& file, lease_id lease, const meta_answer& answer);
   void dissolve(const file_ptr& file, const batch& work, bool free_units);
   procedure<expected<lease_id>> lease_for_commit(file_ptr file);
   void doubt(const file_ptr& file);

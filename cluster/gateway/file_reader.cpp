@@ -45,13 +45,18 @@ procedure<expected<bytes_read>> file_reader::read(file_ptr file, std::uint64_t o
   std::uint64_t moved_ms = 1;
   bool sequential = position && position->window > 0;
   for (;;) {
+    auto mine = co_await wait_for_own_writes(file, deadline);
+    if (!mine)
+      co_return mine.error();
     if (!leases_.good(file->id)) {
       auto current =
         co_await make_layout_current(file, offset, bytes, sequential ? layout_ahead_bytes : 0);
       if (!current)
         co_return current.error();
     }
-    bool own = leases_.held(file->id).has_value();
+    bool own = leases_.good(file->id);
+    if (!own && (leases_.held(file->id) || !file->settled()) && ctx_.now() < deadline)
+      continue; // somebody wrote meanwhile, and the lease is in doubt again
     if (!own && !file->layout.attributes())
       continue; // forgotten again, by somebody who ran before this one
     auto size = own ? file->size : file->layout.attributes()->size;
@@ -73,6 +78,28 @@ procedure<expected<bytes_read>> file_reader::read(file_ptr file, std::uint64_t o
     co_await ctx_.map_changed.wait_until(ctx_.in_ms(code == errc::stale ? moved_ms : retry_ms));
     moved_ms = std::min(2 * moved_ms, retry_ms); // what was moved is found at once, or is lost
   }
+}
+
+/// What is buffered is the newest content only under a good lease. Without one, somebody else may
+/// have written since: it is regained, or the commit finds out who was first.
+procedure<expected<void>> file_reader::wait_for_own_writes(file_ptr file, boot_time deadline) {
+  while (!leases_.good(file->id)) {
+    if (leases_.held(file->id)) {
+      auto good = co_await leases_.wait_until_good(file->id);
+      if (!good && good.error().code != errc::stale)
+        co_return good.error();
+      continue;
+    }
+    if (file->settled())
+      break;
+    if (ctx_.now() >= deadline)
+      co_return error{errc::io_error,
+                      "what was written to " + to_string(file->id)
+                        + " under a lost lease is not committed yet",
+                      trp::no_quorum};
+    co_await file->progress.wait_until(deadline);
+  }
+  co_return expected<void>{};
 }
 
 procedure<expected<byte_vector>> file_reader::read_committed(file_ptr file, std::uint64_t offset,

@@ -47,6 +47,7 @@ private:
     countdown running;
   };
 
+  procedure<expected<void>> wait_for_own_writes(file_ptr file, boot_time deadline);
   procedure<expected<void>> make_layout_current(file_ptr file, std::uint64_t offset,
                                                 std::uint64_t bytes, std::uint64_t ahead);
   procedure<expected<void>> fetch_layout(file_ptr file, std::uint64_t offset, std::uint64_t bytes,

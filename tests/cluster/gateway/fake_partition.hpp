@@ -23,6 +23,7 @@ public:
   std::map<drive_uuid, drive_fact> drives;
   config_version config{1};
   std::uint32_t lease_ms = 4000;
+  meta_limits limits;
   std::uint64_t commits = 0;
   bool down = false; ///< No majority.
 
@@ -251,6 +252,7 @@ private:
     context.sequence = request.sequence;
     context.low_water = request.low_water;
     context.drives = &drives;
+    context.limits = limits;
     slot_set mine = slot_bits();
     context.slots = &mine;
     context.lease_valid = lease_valid;

@@ -8,6 +8,10 @@ namespace {
 layout_is layout_of(fake_cluster& c, lin id, std::size_t client = 0) {
   return must<layout_is>(c.call(call_get_layout{id}, client));
 }
+/// Compared without printing: contents are long.
+bool is_same(const byte_vector& a, const byte_vector& b) {
+  return a == b;
+}
 /// True if every unit of the layout is on its drive.
 bool all_there(fake_cluster& c, const layout_is& layout) {
   for (const auto& stripe : layout.stripes)
@@ -186,6 +190,144 @@ TEST_CASE("gateway_state: a writer that was cut off is told, and sees what the o
   auto layout = layout_of(c, id);
   c.run_for(60'000);
   CHECK(all_there(c, layout));
+}
+
+TEST_CASE("gateway_state: the answer to a repeated commit hides nobody else's write",
+          "[unit][gateway][gateway_state][gateway_failure]") {
+  fake_cluster c;
+  c.add_gateway();
+  auto other = c.add_gateway();
+  auto f = create(c, "f");
+  auto id = f.attributes->id;
+  auto wanted = noise(1 << 20, 1);
+  write(c, f.handle, 0, wanted); // a full stripe: stored at once, committed after 100 ms
+  c.lose_answers = 1;
+  c.run_for(200); // the commit happens, and nobody hears of it
+  REQUIRE(c.partition_of(id).layout(id).attributes.size == wanted.size());
+  c.cut_off(0, true);
+  c.lose_answers = 0;
+  write(c, f.handle, wanted.size(), noise(100'000, 2)); // under the lease, which runs out
+  auto h = open(c, id, true, other);
+  auto piece = noise(150'000, 3);
+  write(c, h, wanted.size(), piece, other);
+  close(c, h, other);
+  wanted.insert(wanted.end(), piece.begin(), piece.end());
+  c.cut_off(0, false);
+  CHECK(code_of(c.call(call_fsync{f.handle})) == errc::stale_handle);
+  CHECK(c.lost.size() == 1);
+  CHECK(is_same(read_all(c, id, other), wanted));
+  close(c, f.handle);
+  CHECK(is_same(read_all(c, id, other), wanted));
+}
+
+TEST_CASE("gateway_state: who lost his lease never reads his own old writes over newer ones",
+          "[unit][gateway][gateway_state][gateway_failure]") {
+  for (std::uint64_t later_ms : {0, 500, 1000, 1500, 2000, 2500}) {
+    INFO("read after " << later_ms << " ms");
+    fake_cluster c;
+    c.add_gateway();
+    auto other = c.add_gateway();
+    auto f = create(c, "f");
+    write(c, f.handle, 0, noise(50'000, 1));
+    must<done>(c.call(call_fsync{f.handle}));
+    write(c, f.handle, 0, noise(100'000, 2)); // only buffered
+    c.cut_off(0, true);
+    auto h = open(c, f.attributes->id, true, other);
+    auto wanted = noise(150'000, 3);
+    write(c, h, 0, wanted, other);
+    must<done>(c.call(call_fsync{h}, other));
+    c.cut_off(0, false);
+    c.run_for(later_ms);
+    CHECK(is_same(read(c, f.handle, 0, 200'000), wanted));
+    CHECK(is_same(read(c, h, 0, 200'000, other), wanted));
+  }
+}
+
+TEST_CASE("gateway_state: a file whose start is missing is given up, not waited for",
+          "[unit][gateway][gateway_state][gateway_failure]") {
+  gateway_options options;
+  options.commit_stripes_min = 1;
+  options.dirty_age_ms_max = 1500;
+  options.meta_attempt_ms = 500;
+  fake_cluster c;
+  c.add_gateway(options);
+  auto f = create(c, "f");
+  auto& p = c.partition_of(f.attributes->id);
+  write(c, f.handle, 0, noise(100, 1));
+  c.run_for(100);
+  c.lose_answers = 1;
+  c.run_for(1900); // the small content is in the metadata, and nobody hears of it
+  REQUIRE(p.layout(f.attributes->id).attributes.size == 100);
+  for (auto& [id, d] : c.drives())
+    d.blocks_total = d.blocks_used;
+  write(c, f.handle, 1 << 20, noise(1 << 20, 2));
+  c.run_for(200);
+  REQUIRE(c.lost.size() == 1); // there is no room: all that was buffered is given up
+  for (auto& [id, d] : c.drives())
+    d.blocks_total = 100'000;
+  c.push_view(true);
+  auto h = open(c, f.attributes->id, true);
+  write(c, h, 50'000, noise(1000, 3)); // before the commit of the small content is heard of
+  c.lose_answers = 0;
+  c.run_for(700);
+  REQUIRE(c.gateway().report().commits == 1);
+  auto token = c.begin(call_fsync{h});
+  c.run_for(60'000);
+  CHECK(c.finished(token));
+}
+
+TEST_CASE("gateway_state: a change of unknown fate is not repeated under another session (F20)",
+          "[unit][gateway][gateway_state][gateway_failure]") {
+  fake_cluster c;
+  c.add_gateway();
+  close(c, create(c, "f").handle); // the client is registered
+  c.lose_answers = 1;
+  auto token = c.begin(call_make{root_lin, "d", inode_of(file_kind::symlink)});
+  c.run_for(10); // it is made, and nobody hears of it
+  c.lose_answers = 0;
+  c.partition_of(root_lin).forget(client_id{1});
+  close(c, create(c, "g").handle); // finds that out: a new session
+  CHECK(code_of(c.finish(token)) == errc::may_have_happened);
+}
+
+TEST_CASE("gateway_state: a commit that replaces too many extents goes in parts",
+          "[unit][gateway][gateway_state][gateway_failure]") {
+  gateway_options options;
+  options.commit_stripes_min = 64;
+  options.commit_delay_ms_max = 1000;
+  fake_cluster c;
+  c.add_gateway(options);
+  auto f = create(c, "f");
+  for (std::uint64_t i = 0; i < 16; ++i) // many extents
+    write(c, f.handle, i << 18, noise(100, i));
+  must<done>(c.call(call_fsync{f.handle}));
+  c.partition_of(f.attributes->id).limits.replaced_extents_max = 4;
+  auto model = noise(4 << 20, 99);
+  write(c, f.handle, 0, model);
+  must<done>(c.call(call_fsync{f.handle}));
+  CHECK(c.lost.empty());
+  close(c, f.handle);
+  CHECK(is_same(read_all(c, f.attributes->id, 0), model));
+}
+
+TEST_CASE("gateway_state: acknowledged data outlive refusals for as long as the bounded wait",
+          "[unit][gateway][gateway_state][gateway_failure]") {
+  fake_cluster c;
+  c.add_gateway();
+  auto f = create(c, "f");
+  write(c, f.handle, 0, noise(1 << 20, 1));
+  for (auto& [id, d] : c.drives())
+    if (d.bay == drive_bay{1} || d.bay == drive_bay{2})
+      c.set_drive_state(id, drive_state::smartfail); // the gateway is told later
+  auto token = c.begin(call_fsync{f.handle});
+  c.run_for(12'000);
+  CHECK(c.lost.empty());
+  CHECK_FALSE(c.finished(token));
+  c.push_view(true);
+  must<done>(c.finish(token));
+  CHECK(c.lost.empty());
+  close(c, f.handle);
+  CHECK(is_same(read_all(c, f.attributes->id, 0), noise(1 << 20, 1)));
 }
 
 TEST_CASE("gateway_state: what was read to complete a write outlives a commit that ends meanwhile",

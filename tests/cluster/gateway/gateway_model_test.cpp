@@ -32,10 +32,6 @@ public:
     options.read_cache_bytes_max = 2 * mib;
     for (int i = 0; i < 3; ++i)
       cluster_.add_gateway(options);
-    // Two messages lost in a row must not end a lease: what a client buffers under a lease that ran
-    // out is not seen by others until it is back, and this model has no word for that.
-    for (auto& [id, partition] : cluster_.partitions())
-      partition.lease_ms = 20'000;
     handles_.resize(3);
     for (int i = 0; i < 3; ++i) {
       new_inode inode;
