@@ -83,7 +83,7 @@ table_core::table_core(std::shared_ptr<table_engine> engine, table_store_options
   TROUPE_ASSERT(options_.drop_rows > 0);
 }
 
-// -- jobs ---------------------------------------------------------------------------------------
+// -- jobs -----------------------------------------------------------------------------------------
 
 void table_core::submit(std::function<void()> run, std::function<void(table_core&)> finish) {
   ready_.push_back({std::move(run), [weak = weak_from_this(), finish = std::move(finish)] {
@@ -349,8 +349,7 @@ void table_core::learn(load_work& work) {
   }
 }
 
-// -- checkpoints
-// ------------------------------------------------------------------------------------
+// -- checkpoints ----------------------------------------------------------------------------------
 
 void table_core::checkpoint(table_id table, table_store::on_index done) {
   if (!health_)
@@ -387,8 +386,7 @@ void table_core::finish_checkpoint(const expected<void>& result) {
   }
 }
 
-// -- state install
-// ------------------------------------------------------------------------------------
+// -- state install --------------------------------------------------------------------------------
 
 void table_core::export_begin(table_id table, table_store::on_index done) {
   if (!health_)
