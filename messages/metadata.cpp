@@ -1,17 +1,8 @@
 #include "messages/metadata.hpp"
 
+#include "messages/overload.hpp"
+
 namespace troupe {
-
-namespace {
-
-template <class... Fs>
-struct overload : Fs... {
-  using Fs::operator()...;
-};
-template <class... Fs>
-overload(Fs...) -> overload<Fs...>;
-
-} // namespace
 
 slot_id slot_of(const meta_operation& operation) {
   return std::visit(

@@ -1,6 +1,6 @@
 #include "actors/drive/drive_actor.hpp"
 
-#include "actors/kit/overload.hpp"
+#include "messages/overload.hpp"
 
 namespace troupe {
 

@@ -1,6 +1,6 @@
 #include "actors/gateway/gateway_runner.hpp"
 
-#include "actors/kit/overload.hpp"
+#include "messages/overload.hpp"
 #include "storage/base/assert.hpp"
 
 namespace troupe {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "actors/group/cluster_replica.hpp"
-#include "actors/group/partition_replica.hpp"
+#include "cluster/replica/cluster_replica.hpp"
+#include "cluster/replica/partition_replica.hpp"
 #include "actors/group/replica_messages.hpp"
 
 #include <caf/event_based_actor.hpp>

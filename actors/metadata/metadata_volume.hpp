@@ -2,6 +2,7 @@
 
 #include "actors/kit/file_io.hpp"
 #include "actors/kit/worker_pool.hpp"
+#include "cluster/replica/replica_volume.hpp"
 #include "storage/journal/journal.hpp"
 #include "storage/meta/leveldb_engine.hpp"
 #include "storage/meta/table_store.hpp"
@@ -29,52 +30,45 @@ struct metadata_options {
 /// What one drive keeps for the replicas on it: the journal (their logs) and the table store (their
 /// states), both driven on the reactor without blocking it. Reactor thread only. Callbacks of a
 /// volume that was destroyed are dropped.
-class metadata_volume {
+class metadata_volume final : public replica_volume {
 public:
-  using stored = std::function<void(expected<void>)>;
-
   /// Opens journal and tables of a drive. Blocks (start of a node). Never creates either
   /// (hazards F23d): errors as those of `open_journal` and `leveldb_engine::open`.
   static expected<std::unique_ptr<metadata_volume>>
   open(env& files, const std::string& drive_directory, const drive_uuid& drive,
        metadata_options options, file_io& io, worker_pool& pool);
-  ~metadata_volume();
+  ~metadata_volume() override;
   metadata_volume(const metadata_volume&) = delete;
   metadata_volume& operator=(const metadata_volume&) = delete;
 
   /// What the journal kept of each replica. To be taken once, at the start.
   std::map<replica_id, recovered_replica> take_replicas();
 
-  /// Appends records of one replica and calls `done` when they are durable, or with the error
-  /// after which the journal is dead. Refusals come back at once through `done`.
-  void append(replica_id replica, const std::vector<log_record>& records, stored done);
+  void append(replica_id replica, const std::vector<log_record>& records, stored done) override;
   /// Reads the journal again for a replica that starts anew in this process (its actor died, or
   /// consensus wants it): everything appended so far is written first, appends of others wait.
   /// What the replica itself appended and what waits here is dropped: nobody was told of it.
   void recover(replica_id replica, std::function<void(expected<recovered_replica>)> done);
-  /// True if entries of so many bytes would be taken now, behind those that wait for a recovery.
-  bool admits(std::uint64_t bytes) const {
+  /// Behind those that wait for a recovery.
+  bool admits(std::uint64_t bytes) const override {
     return core_->journal.state.admits(bytes + core_->staged_bytes);
   }
 
-  /// The tables of all replicas on this drive. After any call, call `pump`.
-  table_store& tables() { return *core_->tables; }
+  table_store& tables() override { return *core_->tables; }
   /// A few times per second: what waits to be written to the tables, waits no longer.
   void tick() {
     tables().write_behind();
     pump();
   }
-  /// Starts what became ready: table jobs on the pool, the next journal batch.
-  void pump() { core_->pump(); }
+  /// Table jobs go to the pool, the next journal batch to the kernel.
+  void pump() override { core_->pump(); }
 
   const journal_counters& journal_counts() const { return core_->journal.state.counters(); }
-  /// Replicas whose checkpoint holds back the journal.
-  std::vector<journal_laggard> laggards() const {
+  std::vector<journal_laggard> laggards() const override {
     return core_->journal.state.laggards(core_->options.laggard_segments);
   }
   bool journal_tail_was_cut() const { return core_->journal.tail_was_cut; }
-  /// The first error of journal or tables: the drive has failed, and nothing on it goes on.
-  const expected<void>& health() const {
+  const expected<void>& health() const override {
     const auto& journal = core_->journal.state.health();
     return journal ? core_->tables->health() : journal;
   }

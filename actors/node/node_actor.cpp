@@ -1,11 +1,11 @@
 #include "actors/node/node_actor.hpp"
 
-#include "actors/kit/overload.hpp"
 #include "actors/node/glob.hpp"
 #include "actors/node/node_handlers.hpp"
 #include "actors/node/node_status.hpp"
 #include "cluster/cluster_config_format.hpp"
 #include "cluster/config_view.hpp"
+#include "messages/overload.hpp"
 
 #include <caf/send.hpp>
 

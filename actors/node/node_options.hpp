@@ -1,9 +1,10 @@
 #pragma once
 
-#include "actors/group/replica_base.hpp"
+#include "actors/metadata/metadata_volume.hpp"
 #include "actors/transport/transport_options.hpp"
 #include "cluster/cluster_group_state.hpp"
 #include "cluster/partition/partition_options.hpp"
+#include "cluster/replica/replica_base.hpp"
 #include "cluster/restart_state.hpp"
 #include "storage/block/block_store_options.hpp"
 

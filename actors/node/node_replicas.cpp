@@ -83,7 +83,7 @@ void node_replicas::pull(pull_state request, std::function<void(expected<state_p
 
 replica_services node_replicas::services_for(const entry& e) {
   replica_services out;
-  out.loop = &services_.loop;
+  out.time = &services_.loop.time();
   out.volume = e.volume;
   out.send = [this](consensus_parcel parcel) { send(std::move(parcel)); };
   out.pull = [this](pull_state request, std::function<void(expected<state_piece>)> done) {

@@ -1,6 +1,8 @@
 #pragma once
 
-#include "actors/group/replica_base.hpp"
+#include "actors/kit/reactor.hpp"
+#include "actors/metadata/metadata_volume.hpp"
+#include "cluster/replica/replica_base.hpp"
 #include "storage/base/posix_env.hpp"
 
 #include <deque>

@@ -166,7 +166,7 @@ void replica_world::make_drive(std::size_t node) {
 
 void replica_world::start(resident& r, durable_state state) {
   replica_services services;
-  services.loop = &loop;
+  services.time = &loop.time();
   services.volume = drives_[r.node]->volume.get();
   services.send = [this](consensus_parcel parcel) {
     loop.post([this, parcel = std::move(parcel)] { deliver(parcel); });

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "actors/group/replica_base.hpp"
 #include "cluster/cluster_group_state.hpp"
+#include "cluster/replica/replica_base.hpp"
 
 #include <functional>
 #include <map>

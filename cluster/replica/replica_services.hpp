@@ -1,10 +1,10 @@
 #pragma once
 
-#include "actors/kit/reactor.hpp"
-#include "actors/metadata/metadata_volume.hpp"
+#include "cluster/replica/replica_volume.hpp"
 #include "messages/admin.hpp"
 #include "messages/consensus.hpp"
 #include "messages/replication.hpp"
+#include "storage/base/clock.hpp"
 
 #include <functional>
 #include <map>
@@ -12,10 +12,10 @@
 
 namespace troupe {
 
-/// What a replica gets from the node it lives on. Everything outlives the replica. Reactor thread.
+/// What a replica gets from the node it lives on. Everything outlives the replica. One thread.
 struct replica_services {
-  reactor* loop = nullptr;
-  metadata_volume* volume = nullptr; ///< Of the replica's drive.
+  const clock* time = nullptr;
+  replica_volume* volume = nullptr; ///< Of the replica's drive.
   /// Sends to the node of that replica; may lose it.
   std::function<void(consensus_parcel)> send;
   /// Asks the node of `pull_state::source`; the answer may be errc::timeout and the like.

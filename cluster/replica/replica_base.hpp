@@ -1,7 +1,7 @@
 #pragma once
 
-#include "actors/group/replica_services.hpp"
 #include "cluster/leader_preference_state.hpp"
+#include "cluster/replica/replica_services.hpp"
 #include "messages/admin.hpp"
 #include "storage/consensus/consensus.hpp"
 
@@ -24,7 +24,7 @@ struct replica_options {
 /// Log records go to the drive's journal, committed commands to its tables (through the derived
 /// class), messages to the peers; checkpoints are taken when the log grew or the journal asks for
 /// it; a streamed state is pulled into fresh tables and switched to by one durable record (F24).
-/// Reactor thread only. Destroying it while orders are under way is fine: their ends are dropped.
+/// One thread. Destroying it while orders are under way is fine: their ends are dropped.
 class replica_base {
 public:
   replica_base(replica_identity self, replica_services services, const replica_options& options);
@@ -53,7 +53,7 @@ protected:
   virtual void on_state_replaced() = 0; ///< The tables are other ones now.
 
   /// The clock itself: leases and the patience of voters must not count from the begin of a turn.
-  boot_time now() const { return services_.loop->time().boot(); }
+  boot_time now() const { return services_.time->boot(); }
   table_store& tables() const { return services_.volume->tables(); }
   table_id table() const { return table_; }
   consensus& raft() { return *consensus_; }

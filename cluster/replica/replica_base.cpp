@@ -1,4 +1,4 @@
-#include "actors/group/replica_base.hpp"
+#include "cluster/replica/replica_base.hpp"
 
 #include "storage/base/assert.hpp"
 

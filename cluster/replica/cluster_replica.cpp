@@ -1,6 +1,6 @@
-#include "actors/group/cluster_replica.hpp"
+#include "cluster/replica/cluster_replica.hpp"
 
-#include "actors/kit/overload.hpp"
+#include "messages/overload.hpp"
 #include "storage/base/assert.hpp"
 #include "storage/meta/partition_entry_format.hpp"
 

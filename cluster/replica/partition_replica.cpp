@@ -1,6 +1,6 @@
-#include "actors/group/partition_replica.hpp"
+#include "cluster/replica/partition_replica.hpp"
 
-#include "actors/kit/overload.hpp"
+#include "messages/overload.hpp"
 #include "storage/base/assert.hpp"
 #include "storage/meta/partition_entry_format.hpp"
 
@@ -23,7 +23,7 @@ partition_replica::partition_replica(replica_identity self, replica_services ser
 partition_now partition_replica::present() const {
   partition_now now_is;
   now_is.boot = now();
-  now_is.wall = services_.loop->time().wall();
+  now_is.wall = services_.time->wall();
   now_is.read_lease_until = is_open() ? raft().read_lease_until() : boot_time{};
   now_is.node_lease_until = services_.node_lease_until();
   now_is.store_overloaded = tables().overloaded();
