@@ -60,8 +60,8 @@ void cluster_group_state::refuse(cluster_token token, error why, cluster_group_e
   out.push_back(reply_cluster{token, {std::move(why), leader_}});
 }
 
-void cluster_group_state::request(cluster_token token, const cluster_request& body, boot_time now,
-                                  cluster_group_effects& out) {
+void cluster_group_state::request(cluster_token token, const cluster_request& body,
+                                  const cluster_now& now, cluster_group_effects& out) {
   if (!ready_)
     return refuse(token, not_leader(), out);
   if (const auto* renewal = std::get_if<renew_node_lease>(&body))
@@ -69,13 +69,17 @@ void cluster_group_state::request(cluster_token token, const cluster_request& bo
   if (waiting_.size() >= options_.waiting_max)
     return refuse(token, error{errc::busy, "cluster group"}, out);
   if (const auto* start = std::get_if<register_node>(&body))
-    leases_.renewed(start->node, now); // so that it is not called down before its first renewal
+    leases_.renewed(start->node,
+                    now.boot); // so that it is not called down before its first renewal
   waiting_.push_back({token, body});
   propose_waiting(out);
 }
 
-void cluster_group_state::renew(cluster_token token, const renew_node_lease& body, boot_time now,
-                                cluster_group_effects& out) {
+void cluster_group_state::renew(cluster_token token, const renew_node_lease& body,
+                                const cluster_now& now, cluster_group_effects& out) {
+  if (now.boot >= now.read_lease_until)
+    return refuse(token, error{errc::not_leader, "the cluster group's leader has no majority now"},
+                  out);
   auto node = config_.nodes.find(body.node);
   if (node == config_.nodes.end() || node->second.process != body.process)
     return refuse(token, error{errc::stale, "node must register first"}, out);
@@ -85,7 +89,7 @@ void cluster_group_state::renew(cluster_token token, const renew_node_lease& bod
   for (const auto& report : body.drives)
     reports_[report.drive] = report;
   node_lease_granted granted;
-  granted.lease_ms = static_cast<std::uint32_t>(leases_.renewed(body.node, now) / 1'000'000);
+  granted.lease_ms = static_cast<std::uint32_t>(leases_.renewed(body.node, now.boot) / 1'000'000);
   granted.version = config_.version;
   for (const auto& [id, report] : reports_)
     granted.drives.push_back(report);

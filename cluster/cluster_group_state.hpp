@@ -20,6 +20,12 @@ struct cluster_group_options {
 /// Names a request until its reply; given by the owner.
 using cluster_token = std::uint64_t;
 
+/// The moment of a request.
+struct cluster_now {
+  boot_time boot;
+  boot_time read_lease_until; ///< Until when this replica surely leads; 0 if it does not.
+};
+
 /// Orders of `cluster_group_state`, in sequence.
 struct propose_rows {
   cluster_row_changes rows; ///< One log entry; answered by `proposal_finished`.
@@ -44,8 +50,10 @@ public:
   cluster_group_state(cluster_rows committed, cluster_config decoded,
                       cluster_group_options options = {});
 
-  /// A request of a node, client or operator arrived.
-  void request(cluster_token token, const cluster_request& body, boot_time now,
+  /// A request of a node, client or operator arrived. A node lease is granted only while this
+  /// replica holds the group's raft lease (hazards F6): it counts what it granted, and its
+  /// successor waits for that from its own election.
+  void request(cluster_token token, const cluster_request& body, const cluster_now& now,
                cluster_group_effects& out);
   /// Consensus says who leads. `ready`: this replica leads and has applied its own-term no-op.
   void role_changed(bool ready, replica_id leader, boot_time now, cluster_group_effects& out);
@@ -76,7 +84,7 @@ private:
 
   void propose_waiting(cluster_group_effects& out);
   expected<cluster_result> evaluate(const cluster_request& body, cluster_config& working) const;
-  void renew(cluster_token token, const renew_node_lease& body, boot_time now,
+  void renew(cluster_token token, const renew_node_lease& body, const cluster_now& now,
              cluster_group_effects& out);
   void refuse(cluster_token token, error why, cluster_group_effects& out) const;
   void call_down(const std::vector<node_id>& nodes, cluster_group_effects& out);

@@ -91,15 +91,10 @@ void cluster_replica::request(const cluster_request& body,
                               std::function<void(cluster_response)> done) {
   if (!state_)
     return done({error{errc::not_leader, "cluster group is being opened"}, {}});
-  // A node lease is worth something only from one who surely leads (hazards F6): he counts what he
-  // granted, and his successor waits for it from his own election.
-  if (std::holds_alternative<renew_node_lease>(body)
-      && (!is_open() || now() >= raft().read_lease_until()))
-    return done({error{errc::not_leader, "the cluster group's leader has no majority now"}, {}});
   auto token = ++tokens_;
   waiting_[token] = std::move(done);
   cluster_group_effects out;
-  state_->request(token, body, now(), out);
+  state_->request(token, body, {now(), is_open() ? raft().read_lease_until() : boot_time{}}, out);
   run(out);
 }
 

@@ -10,6 +10,11 @@ constexpr boot_time at(std::uint64_t seconds) {
   return boot_time{seconds * 1'000'000'000};
 }
 
+/// The moment of a request to a leader that has a majority.
+constexpr cluster_now leading_at(std::uint64_t seconds) {
+  return {at(seconds), at(seconds + 1)};
+}
+
 cluster_config two_nodes() {
   cluster_config c;
   c.cluster.bytes[0] = 7;
@@ -104,8 +109,8 @@ TEST_CASE("cluster_group: client ids are given once, and only when committed",
           "[unit][cluster_group]") {
   auto state = leader_at(at(0));
   cluster_group_effects out;
-  state.request(1, admit_client{"a"}, at(1), out);
-  state.request(2, admit_client{"b"}, at(1), out); // waits for the entry in flight
+  state.request(1, admit_client{"a"}, leading_at(1), out);
+  state.request(2, admit_client{"b"}, leading_at(1), out); // waits for the entry in flight
   REQUIRE(out.size() == 1);
   auto replies = commit(state, out);
   REQUIRE(replies.size() == 2);
@@ -121,8 +126,8 @@ TEST_CASE("cluster_group: losing leadership in flight answers may have happened"
           "[unit][cluster_group]") {
   auto state = leader_at(at(0));
   cluster_group_effects out;
-  state.request(1, admit_client{"a"}, at(1), out);
-  state.request(2, admit_client{"b"}, at(1), out);
+  state.request(1, admit_client{"a"}, leading_at(1), out);
+  state.request(2, admit_client{"b"}, leading_at(1), out);
   out.clear();
   state.role_changed(false, replica_id{2}, at(2), out);
   state.proposal_finished(false, out);
@@ -140,16 +145,17 @@ TEST_CASE("cluster_group: a silent node is called down and must register again",
   auto state = leader_at(at(0));
   cluster_group_effects out;
   for (std::uint64_t s = 1; s <= 10; ++s) {
-    state.request(s, renew_node_lease{node_id{1}, incarnation{1}, {}}, at(s), out);
+    state.request(s, renew_node_lease{node_id{1}, incarnation{1}, {}}, leading_at(s), out);
     state.tick(at(s), out);
   }
   commit(state, out);
   CHECK(state.config().nodes.at(node_id{2}).state == node_state::down);
   CHECK(state.config().nodes.at(node_id{1}).state == node_state::up);
-  state.request(20, renew_node_lease{node_id{2}, incarnation{1}, {}}, at(11), out);
+  state.request(20, renew_node_lease{node_id{2}, incarnation{1}, {}}, leading_at(11), out);
   auto refused = commit(state, out);
   CHECK(std::get<error>(refused.at(0).response.outcome).code == errc::stale);
-  state.request(21, register_node{node_id{2}, incarnation{2}, "127.0.0.1:7102", {}}, at(12), out);
+  state.request(21, register_node{node_id{2}, incarnation{2}, "127.0.0.1:7102", {}}, leading_at(12),
+                out);
   commit(state, out);
   CHECK(state.config().nodes.at(node_id{2}).state == node_state::up);
   CHECK(state.config().nodes.at(node_id{2}).address == "127.0.0.1:7102");
@@ -161,7 +167,8 @@ TEST_CASE("cluster_group: a refused request leaves no trace in the entry",
   cluster_group_effects out;
   drive_record foreign;
   foreign.id.bytes[0] = 99;
-  state.request(1, register_node{node_id{1}, incarnation{5}, "elsewhere:1", {foreign}}, at(1), out);
+  state.request(1, register_node{node_id{1}, incarnation{5}, "elsewhere:1", {foreign}},
+                leading_at(1), out);
   auto replies = commit(state, out);
   CHECK(std::get<error>(replies.at(0).response.outcome).code == errc::wrong_cluster);
   CHECK(state.config().nodes.at(node_id{1}).address == "127.0.0.1:7001");
@@ -171,9 +178,38 @@ TEST_CASE("cluster_group: a refused request leaves no trace in the entry",
 TEST_CASE("cluster_group: an older process of a node cannot register", "[unit][cluster_group]") {
   auto state = leader_at(at(0));
   cluster_group_effects out;
-  state.request(1, register_node{node_id{1}, incarnation{9}, "a:1", {}}, at(1), out);
+  state.request(1, register_node{node_id{1}, incarnation{9}, "a:1", {}}, leading_at(1), out);
   commit(state, out);
-  state.request(2, register_node{node_id{1}, incarnation{8}, "b:1", {}}, at(1), out);
+  state.request(2, register_node{node_id{1}, incarnation{8}, "b:1", {}}, leading_at(1), out);
   auto replies = commit(state, out);
   CHECK(std::get<error>(replies.at(0).response.outcome).code == errc::stale);
+}
+
+TEST_CASE("cluster_group: a node lease is granted only while the group's own lease holds",
+          "[unit][cluster_group]") {
+  // A leader that was cut off grants nothing: its successor would not know of it.
+  auto state = leader_at(at(0));
+  auto grants = [&](cluster_now now) {
+    cluster_group_effects out;
+    state.request(1, renew_node_lease{node_id{1}, incarnation{1}, {}}, now, out);
+    auto replies = commit(state, out);
+    REQUIRE(replies.size() == 1);
+    const auto* refused = std::get_if<error>(&replies[0].response.outcome);
+    if (refused != nullptr)
+      CHECK(refused->code == errc::not_leader);
+    return refused == nullptr;
+  };
+  CHECK(grants({at(1), at(2)}));
+  CHECK_FALSE(grants({at(2), at(2)})); // the end is outside
+  CHECK_FALSE(grants({at(3), at(2)}));
+  CHECK_FALSE(grants({at(3), boot_time{}}));
+  CHECK(grants({at(4), at(5)}));
+
+  // What was refused counts for nothing: the node is called down from its last grant on.
+  auto silent_since = node_lease_options{}.lease_ns + node_lease_options{}.slack_ns;
+  CHECK_FALSE(grants({boot_time{at(4).ns + silent_since}, at(5)}));
+  cluster_group_effects out;
+  state.tick(boot_time{at(4).ns + silent_since + 1}, out);
+  commit(state, out);
+  CHECK(state.config().nodes.at(node_id{1}).state == node_state::down);
 }
