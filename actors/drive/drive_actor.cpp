@@ -1,23 +1,56 @@
 #include "actors/drive/drive_actor.hpp"
 
-#include "messages/overload.hpp"
+#include "actors/kit/asking.hpp"
 
 namespace troupe {
 
-caf::behavior drive_actor(caf::stateful_actor<drive_shell>* self,
-                          std::shared_ptr<mounted_drive> drive, file_io* io,
-                          drive_volume::died on_death) {
+namespace {
+
+/// Answers the current request with what the drive will say.
+template <class Answer>
+std::pair<caf::typed_response_promise<Answer>, drive_volume::callback>
+from_drive(drive_self* self) {
+  auto later = answer_later<Answer>(self);
+  auto tell = [keep = std::move(later.keep)](drive_volume::answer answer) {
+    if (auto* good = std::get_if<Answer>(&answer))
+      keep(std::move(*good));
+    else if (auto* why = std::get_if<error>(&answer))
+      keep(std::move(*why));
+    else
+      keep(error{errc::io_error, "drive gave another answer"});
+  };
+  return {later.promise, std::move(tell)};
+}
+
+} // namespace
+
+drive_interface::behavior_type drive_actor(drive_self* self, std::string path,
+                                           std::shared_ptr<mounted_drive> drive, file_io* io,
+                                           drive_volume::died on_death) {
+  self->set_path(path);
   self->state.volume = std::make_unique<drive_volume>(std::move(*drive), *io, std::move(on_death));
   return {
-    [self](drive_call& x) {
-      auto& volume = *self->state.volume;
-      std::visit(overload{[&](const store_run& r) { volume.store(r, std::move(x.done)); },
-                          [&](const read_run& r) { volume.read(r, std::move(x.done)); },
-                          [&](const free_runs& r) { volume.free(r, std::move(x.done)); },
-                          [&](const abandon_write& r) { volume.abandon(r, std::move(x.done)); }},
-                 x.request);
+    [self](const store_run& x) {
+      auto [promise, done] = from_drive<run_stored>(self);
+      self->state.volume->store(x, std::move(done));
+      return promise;
     },
-    [self](drive_report_call& x) { x.done(self->state.volume->report()); },
+    [self](const read_run& x) {
+      auto [promise, done] = from_drive<run_data>(self);
+      self->state.volume->read(x, std::move(done));
+      return promise;
+    },
+    [self](const free_runs& x) {
+      auto [promise, done] = from_drive<runs_freed>(self);
+      self->state.volume->free(x, std::move(done));
+      return promise;
+    },
+    [self](const abandon_write& x) {
+      auto [promise, done] = from_drive<runs_freed>(self);
+      self->state.volume->abandon(x, std::move(done));
+      return promise;
+    },
+    [self](get_drive_report) { return self->state.volume->report(); },
   };
 }
 

@@ -1,12 +1,14 @@
 #include "actors/group/replica_actor.hpp"
 
+#include "actors/kit/asking.hpp"
+
 namespace troupe {
 
 namespace {
 
 /// Whether the preferred leader's node may lead, as the configuration says.
-void prefer(replica_shell& shell, group_id group, const cluster_config& config) {
-  auto it = config.groups.find(group);
+void prefer(replica_base& replica, const cluster_config& config) {
+  auto it = config.groups.find(replica.identity().group);
   if (it == config.groups.end())
     return;
   const auto* preferred = replica_of(it->second, it->second.preferred_leader);
@@ -14,47 +16,94 @@ void prefer(replica_shell& shell, group_id group, const cluster_config& config) 
     return;
   auto node = config.nodes.find(preferred->node);
   bool up = node != config.nodes.end() && node->second.state == node_state::up;
-  shell.base().set_preferred_leader(preferred->id, up);
+  replica.set_preferred_leader(preferred->id, up);
+}
+
+// What every replica does with a message.
+
+template <class Self>
+void end_if_finished(Self* self) {
+  if (self->state.replica->finished())
+    self->quit(replica_must_reopen);
+}
+
+template <class Self>
+auto take_parcel(Self* self) {
+  return [self](consensus_parcel& x) {
+    self->state.replica->receive(x.from, std::move(x.message));
+    end_if_finished(self);
+  };
+}
+
+template <class Self>
+auto take_tick(Self* self) {
+  return [self](replica_tick) {
+    self->state.replica->tick();
+    end_if_finished(self);
+  };
+}
+
+template <class Self>
+auto give_piece(Self* self) {
+  return [self](const pull_state& x) {
+    auto [promise, keep] = answer_later<state_piece>(self);
+    self->state.replica->serve_pull(x, std::move(keep));
+    return promise;
+  };
+}
+
+template <class Self>
+auto give_report(Self* self) {
+  return [self](get_replica_report) { return self->state.replica->report(); };
 }
 
 } // namespace
 
-caf::behavior replica_actor(caf::stateful_actor<replica_shell>* self,
-                            std::shared_ptr<replica_shell> shell,
-                            std::shared_ptr<durable_state> state) {
+cluster_group_interface::behavior_type
+cluster_group_actor(cluster_group_self* self, std::string path,
+                    std::shared_ptr<cluster_group_shell> shell,
+                    std::shared_ptr<durable_state> state) {
+  self->set_path(path);
   self->state = std::move(*shell);
-  self->state.base().open(std::move(*state));
-  auto end_if_finished = [self] {
-    if (self->state.base().finished())
-      self->quit(replica_must_reopen);
-  };
+  self->state.replica->open(std::move(*state));
   return {
-    [self, end_if_finished](consensus_parcel& x) {
-      self->state.base().receive(x.from, std::move(x.message));
-      end_if_finished();
+    take_parcel(self),
+    take_tick(self),
+    [self](const config_arrived& x) { prefer(*self->state.replica, *x.config); },
+    give_piece(self),
+    give_report(self),
+    [self](const cluster_request& x) {
+      auto [promise, keep] = answer_later<cluster_response>(self);
+      self->state.replica->request(x, std::move(keep));
+      return promise;
     },
-    [self, end_if_finished](replica_tick) {
-      self->state.base().tick();
-      end_if_finished();
+  };
+}
+
+partition_interface::behavior_type partition_actor(partition_self* self, std::string path,
+                                                   std::shared_ptr<partition_shell> shell,
+                                                   std::shared_ptr<durable_state> state) {
+  self->set_path(path);
+  self->state = std::move(*shell);
+  self->state.replica->open(std::move(*state));
+  return {
+    take_parcel(self),
+    take_tick(self),
+    [self](const config_arrived& x) {
+      prefer(*self->state.replica, *x.config);
+      self->state.replica->adopt(*x.config);
     },
-    [self](meta_call& x) {
-      if (self->state.partition)
-        self->state.partition->request(std::move(x.request), std::move(x.done));
+    give_piece(self),
+    give_report(self),
+    [self](meta_request& x) {
+      auto [promise, keep] = answer_later<meta_response>(self);
+      self->state.replica->request(std::move(x), std::move(keep));
+      return promise;
     },
-    [self](cluster_call& x) {
-      if (self->state.cluster)
-        self->state.cluster->request(x.request, std::move(x.done));
-    },
-    [self](pull_call& x) { self->state.base().serve_pull(x.request, std::move(x.done)); },
-    [self](rows_call& x) {
-      if (self->state.partition)
-        self->state.partition->read_rows(x.request.after_key, std::move(x.done));
-    },
-    [self](report_call& x) { x.done(self->state.base().report()); },
-    [self](config_arrived& x) {
-      prefer(self->state, self->state.base().report().group, *x.config);
-      if (self->state.partition)
-        self->state.partition->adopt(*x.config);
+    [self](const read_partition_rows& x) {
+      auto [promise, keep] = answer_later<partition_rows>(self);
+      self->state.replica->read_rows(x.after_key, std::move(keep));
+      return promise;
     },
   };
 }

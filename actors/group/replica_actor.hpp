@@ -1,32 +1,43 @@
 #pragma once
 
+#include "actors/kit/traced.hpp"
 #include "cluster/replica/cluster_replica.hpp"
 #include "cluster/replica/partition_replica.hpp"
-#include "actors/group/replica_messages.hpp"
+#include "messages/interfaces.hpp"
 
-#include <caf/event_based_actor.hpp>
 #include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
 
-#include <variant>
+#include <memory>
+#include <string>
 
 namespace troupe {
 
-/// What `part/17/5` is: a replica of the cluster group or of a metadata partition.
-struct replica_shell {
-  std::unique_ptr<cluster_replica> cluster;     ///< One of the two.
-  std::unique_ptr<partition_replica> partition; ///< One of the two.
-  static inline const char* name = "replica";
-
-  replica_base& base() { return cluster ? static_cast<replica_base&>(*cluster) : *partition; }
+/// What `cluster/3` is.
+struct cluster_group_shell {
+  std::unique_ptr<cluster_replica> replica;
+  static inline const char* name = "cluster group";
 };
+/// What `part/17/5` is.
+struct partition_shell {
+  std::unique_ptr<partition_replica> replica;
+  static inline const char* name = "partition";
+};
+using cluster_group_self =
+  caf::stateful_actor<cluster_group_shell, traced<cluster_group_interface::base>>;
+using partition_self = caf::stateful_actor<partition_shell, traced<partition_interface::base>>;
 
 /// Reason with which a replica ends that must be opened anew from its journal.
 inline constexpr auto replica_must_reopen = caf::exit_reason::user_shutdown;
 
-/// Runs a replica, opened from `state`, until it is killed, fails, or must be opened anew
+/// Run a replica, opened from `state`, until it is killed, fails, or must be opened anew
 /// (`replica_must_reopen`).
-caf::behavior replica_actor(caf::stateful_actor<replica_shell>* self,
-                            std::shared_ptr<replica_shell> shell,
-                            std::shared_ptr<durable_state> state);
+cluster_group_interface::behavior_type
+cluster_group_actor(cluster_group_self* self, std::string path,
+                    std::shared_ptr<cluster_group_shell> shell,
+                    std::shared_ptr<durable_state> state);
+partition_interface::behavior_type partition_actor(partition_self* self, std::string path,
+                                                   std::shared_ptr<partition_shell> shell,
+                                                   std::shared_ptr<durable_state> state);
 
 } // namespace troupe

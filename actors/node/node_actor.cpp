@@ -13,22 +13,10 @@ namespace troupe {
 
 namespace {
 
-using self_ptr = caf::stateful_actor<node_shell>*;
+using self_ptr = node_self*;
 
 /// The name of the file is known to whoever makes a cluster, too.
 constexpr const char* config_file = "cluster.config";
-
-struct node_tick {};
-struct replicas_tick {};
-
-} // namespace
-
-template <>
-inline constexpr bool local_message<node_tick> = true;
-template <>
-inline constexpr bool local_message<replicas_tick> = true;
-
-namespace {
 
 void learn(self_ptr self, const cluster_config& config) {
   auto& st = self->state;
@@ -58,9 +46,8 @@ void free_runs_on(self_ptr self, const drive_uuid& drive, std::vector<run_ref> r
   if (it == st.config->drives.end())
     return done(false);
   if (it->second.node == st.services->config.node)
-    return st.drives->call(drive, {free_runs{std::move(runs)}, [done](drive_volume::answer answer) {
-                                     done(std::holds_alternative<runs_freed>(answer));
-                                   }});
+    return st.drives->ask(drive, free_runs{std::move(runs)},
+                          [done](expected<runs_freed> answer) { done(static_cast<bool>(answer)); });
   st.services->net.ask<free_runs>(
     it->second.node, {std::move(runs)}, st.services->options.frees_ms,
     [done](expected<runs_freed> answer) { done(static_cast<bool>(answer)); });
@@ -93,7 +80,7 @@ void make_parts(self_ptr self, const node_services& services) {
   member.learnt = [self](const cluster_config& config) { learn(self, config); };
   member.ask_here = [self](const cluster_request& request,
                            std::function<void(cluster_response)> done) {
-    self->state.replicas->call(cluster_call{request, std::move(done)});
+    self->state.replicas->ask(request, std::move(done));
   };
   st.membership = std::make_unique<node_membership>(services, std::move(member));
   st.membership->config_changed(st.config);
@@ -121,36 +108,38 @@ admin_response kill_matching(node_shell& st, const std::string& path) {
   return {admin_result{std::move(found)}};
 }
 
-void answer(self_ptr self, admin_call& call) {
+/// Answers an operator, now or later.
+void answer(self_ptr self, const admin_request& request,
+            std::function<void(expected<admin_response>)> done) {
   auto& st = self->state;
-  std::visit(
-    overload{[&](const get_node_status&) { call.done({admin_result{describe_node(st)}}); },
-             [&](const list_actors& x) { call.done({admin_result{list_matching(st, x.glob)}}); },
-             [&](const kill_actor& x) { call.done(kill_matching(st, x.path)); },
-             [&](const list_events& x) {
-               call.done(
-                 {admin_result{event_list{recent_events(x.after, x.severity_min, x.count_max)}}});
-             },
-             [&](const get_effective_config&) {
-               call.done({admin_result{effective_config{effective(st.services->options)}}});
-             },
-             [&](const read_partition_rows& x) {
-               st.replicas->call(
-                 rows_call{x, [done = std::move(call.done)](expected<partition_rows> rows) {
-                             if (rows)
-                               done({admin_result{std::move(*rows)}});
-                             else
-                               done({rows.error()});
-                           }});
-             }},
-    call.request);
+  auto say = [&](admin_result result) { done(admin_response{std::move(result)}); };
+  std::visit(overload{[&](const get_node_status&) { say(describe_node(st)); },
+                      [&](const list_actors& x) { say(list_matching(st, x.glob)); },
+                      [&](const kill_actor& x) { done(kill_matching(st, x.path)); },
+                      [&](const list_events& x) {
+                        say(event_list{recent_events(x.after, x.severity_min, x.count_max)});
+                      },
+                      [&](const get_effective_config&) {
+                        say(effective_config{effective(st.services->options)});
+                      },
+                      [&](const read_partition_rows& x) {
+                        st.replicas->ask(x, [done](expected<partition_rows> rows) {
+                          if (rows)
+                            done(admin_response{admin_result{std::move(*rows)}});
+                          else
+                            done(admin_response{rows.error()});
+                        });
+                      }},
+             request);
 }
 
 } // namespace
 
-caf::behavior node_actor(caf::stateful_actor<node_shell>* self, const node_services* services,
-                         dispatcher* messages, std::shared_ptr<const cluster_config> first) {
+node_interface::behavior_type node_actor(node_self* self, const node_services* services,
+                                         dispatcher* messages,
+                                         std::shared_ptr<const cluster_config> first) {
   auto& st = self->state;
+  self->set_path("node/" + std::to_string(services->config.node.value));
   st.services = services;
   st.config = std::move(first);
   st.started = services->loop.now();
@@ -170,6 +159,18 @@ caf::behavior node_actor(caf::stateful_actor<node_shell>* self, const node_servi
   self->delayed_send(self, node_every, node_tick{});
   self->delayed_send(self, replicas_every, replicas_tick{});
   return {
+    [self](const admin_request& x) {
+      auto [promise, keep] = answer_later<admin_response>(self);
+      answer(self, x, std::move(keep));
+      return promise;
+    },
+    [self](const get_cluster_view&) {
+      const auto& s = self->state;
+      return view_of(*s.config, s.membership->cluster_reports(), s.replicas->leaders());
+    },
+    [self](const get_cluster_config&) { return *self->state.config; },
+    [self](const config_learnt& x) { learn(self, *x.config); },
+    [self](config_wanted x) { self->state.membership->want(x.at_least); },
     [self, node_every](node_tick) {
       self->delayed_send(self, node_every, node_tick{});
       auto now = self->state.services->loop.now();
@@ -180,14 +181,6 @@ caf::behavior node_actor(caf::stateful_actor<node_shell>* self, const node_servi
       self->delayed_send(self, replicas_every, replicas_tick{});
       self->state.replicas->tick(self->state.services->loop.now());
     },
-    [self](config_learnt& x) { learn(self, *x.config); },
-    [self](config_wanted x) { self->state.membership->want(x.at_least); },
-    [self](admin_call& x) { answer(self, x); },
-    [self](view_call& x) {
-      const auto& s = self->state;
-      x.done(view_of(*s.config, s.membership->cluster_reports(), s.replicas->leaders()));
-    },
-    [self](config_call& x) { x.done(*self->state.config); },
   };
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "actors/node/node_base.hpp"
 #include "actors/node/node_drives.hpp"
 #include "actors/node/node_membership.hpp"
-#include "actors/node/node_messages.hpp"
 #include "actors/node/node_replicas.hpp"
 #include "actors/node/node_services.hpp"
 
@@ -24,9 +24,12 @@ struct node_shell {
   static inline const char* name = "node";
 };
 
+using node_self = caf::stateful_actor<node_shell, node_base>;
+
 /// @param first  the newest configuration that the node's directory has.
 /// Mounts and opens everything before it returns (blocks: start of the node), then serves.
-caf::behavior node_actor(caf::stateful_actor<node_shell>* self, const node_services* services,
-                         dispatcher* messages, std::shared_ptr<const cluster_config> first);
+node_interface::behavior_type node_actor(node_self* self, const node_services* services,
+                                         dispatcher* messages,
+                                         std::shared_ptr<const cluster_config> first);
 
 } // namespace troupe

@@ -5,7 +5,7 @@
 
 namespace troupe {
 
-node_drives::node_drives(caf::event_based_actor* owner, const node_services& services,
+node_drives::node_drives(node_base* owner, const node_services& services,
                          std::function<void(const drive_record&)> changed)
   : owner_(owner), services_(services), changed_(std::move(changed)) {
   for (const auto& where : services.config.drives) {
@@ -61,7 +61,7 @@ void node_drives::start(entry& e) {
                        {"damaged_pages", std::to_string(mounted->found.damaged_pages)}});
     e.restarts.started(services_.loop.now());
     e.actor = owner_->spawn<caf::monitored>(
-      drive_actor, std::make_shared<mounted_drive>(std::move(*mounted)), &services_.io,
+      drive_actor, path_of(e), std::make_shared<mounted_drive>(std::move(*mounted)), &services_.io,
       [this, id = e.where.id](const error& why) { died(id, why); });
   }
   if (e.record.state != before)
@@ -91,7 +91,7 @@ bool node_drives::ended(const caf::actor_addr& who, boot_time now) {
   for (auto& [id, e] : drives_) {
     if (e.actor.address() != who)
       continue;
-    e.actor = nullptr;
+    e.actor = drive_interface{};
     if (e.record.state != drive_state::dead) { // a dead drive is not used again in this process
       e.wants_start = true;
       e.start_at = e.restarts.died(now);
@@ -107,23 +107,24 @@ void node_drives::tick(boot_time now) {
     if (e.wants_start && now >= e.start_at)
       start(e);
     if (e.actor)
-      caf::anon_send(e.actor, drive_report_call{[this, key = id](const drive_report& report) {
-                       auto& mine = drives_.at(key);
-                       auto state = mine.record.state;
-                       mine.report = report;
-                       mine.report.state = state;
-                     }});
+      ask_actor<drive_report>(owner_, e.actor, get_drive_report{id},
+                              [this, key = id](expected<drive_report> report) {
+                                if (!report)
+                                  return; // it ended: `ended` hears of it
+                                auto& mine = drives_.at(key);
+                                mine.report = std::move(*report);
+                                mine.report.state = mine.record.state;
+                              });
   }
 }
 
-void node_drives::call(const drive_uuid& drive, drive_call request) {
+expected<drive_interface> node_drives::find(const drive_uuid& drive) const {
   auto it = drives_.find(drive);
   if (it == drives_.end())
-    return request.done(error{errc::not_found, "drive " + to_string(drive) + " is not here"});
+    return error{errc::not_found, "drive " + to_string(drive) + " is not here"};
   if (!it->second.actor)
-    return request.done(
-      error{errc::unavailable, path_of(it->second) + " does not run: " + it->second.trouble});
-  caf::anon_send(it->second.actor, std::move(request));
+    return error{errc::unavailable, path_of(it->second) + " does not run: " + it->second.trouble};
+  return it->second.actor;
 }
 
 std::vector<drive_record> node_drives::records() const {

@@ -1,11 +1,9 @@
 #pragma once
 
 #include "actors/drive/drive_actor.hpp"
+#include "actors/node/node_base.hpp"
 #include "actors/node/node_services.hpp"
 #include "cluster/restart_state.hpp"
-
-#include <caf/actor.hpp>
-#include <caf/event_based_actor.hpp>
 
 #include <functional>
 #include <map>
@@ -18,7 +16,7 @@ class node_drives {
 public:
   /// @param owner  spawns and monitors the drive actors.
   /// @param changed  told when the state of a drive changed.
-  node_drives(caf::event_based_actor* owner, const node_services& services,
+  node_drives(node_base* owner, const node_services& services,
               std::function<void(const drive_record&)> changed);
 
   /// Mounts all drives of the configuration. A drive that cannot be mounted is GONE or DEAD and
@@ -28,8 +26,15 @@ public:
   bool ended(const caf::actor_addr& who, boot_time now);
   void tick(boot_time now);
 
-  /// Passes a request to a drive; errc::unavailable if it does not run.
-  void call(const drive_uuid& drive, drive_call request);
+  /// Asks a drive (drive_interface); errc::unavailable if it does not run.
+  template <class Request>
+  void ask(const drive_uuid& drive, Request request,
+           std::function<void(expected<answer_of<Request>>)> done) {
+    if (auto running = find(drive))
+      ask_actor<answer_of<Request>>(owner_, *running, std::move(request), std::move(done));
+    else
+      done(running.error());
+  }
   /// What the cluster group is told of each drive when the node registers.
   std::vector<drive_record> records() const;
   /// Reports of the last tick, of drives that do not run as well.
@@ -45,17 +50,18 @@ private:
     node_drive where;
     drive_record record;
     drive_report report;
-    caf::actor actor;
+    drive_interface actor;
     restart_state restarts;
     boot_time start_at{};
     bool wants_start = false;
     std::string trouble; ///< Why it does not run.
   };
   void start(entry& e);
+  expected<drive_interface> find(const drive_uuid& drive) const;
   void died(const drive_uuid& drive, const error& why);
   std::string path_of(const entry& e) const;
 
-  caf::event_based_actor* owner_;
+  node_base* owner_;
   const node_services& services_;
   std::function<void(const drive_record&)> changed_;
   std::map<drive_uuid, entry> drives_;

@@ -1,5 +1,6 @@
 #include "actors/node/node_process.hpp"
 
+#include "actors/kit/caf_error.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/reactor_scheduler.hpp"
 #include "actors/node/node_actor.hpp"
@@ -63,7 +64,10 @@ int signal_descriptor() {
 }
 
 struct system_config : caf::actor_system_config {
-  explicit system_config(reactor& loop) { reactor_scheduler::install(*this, loop); }
+  explicit system_config(reactor& loop) {
+    reactor_scheduler::install(*this, loop);
+    add_error_category(caf::atom("troupe"), render_error);
+  }
 };
 
 } // namespace

@@ -1,7 +1,5 @@
 #include "actors/node/node_replicas.hpp"
 
-#include "actors/kit/answered_surely.hpp"
-
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
 
@@ -10,19 +8,14 @@ namespace troupe {
 namespace {
 
 constexpr std::uint32_t pull_timeout_ms = 10'000;
+/// What replicas tell for `status` and clients' views may be so old.
+constexpr std::uint64_t ticks_per_report = 3;
 
-error died() {
-  return {errc::may_have_happened, "the replica ended before it answered"};
-}
-
-meta_response not_here() {
-  return {error{errc::not_leader, "no replica of the partition runs here"}, false, {}, {}, {}};
-}
+constexpr const char* not_here = "no such replica runs here";
 
 } // namespace
 
-node_replicas::node_replicas(caf::event_based_actor* owner, const node_services& services,
-                             wiring wires)
+node_replicas::node_replicas(node_base* owner, const node_services& services, wiring wires)
   : owner_(owner), services_(services), wiring_(std::move(wires)) {}
 
 std::string node_replicas::path_of(const entry& e) {
@@ -100,20 +93,24 @@ replica_services node_replicas::services_for(const entry& e) {
 void node_replicas::start(entry& e, durable_state state) {
   e.wants_start = false;
   auto config = wiring_.config();
-  replica_shell shell;
-  if (e.self.group == group_id{0})
-    shell.cluster =
+  auto from = std::make_shared<durable_state>(std::move(state));
+  e.restarts.started(services_.loop.now());
+  if (e.self.group == group_id{0}) {
+    auto shell = std::make_shared<cluster_group_shell>();
+    shell->replica =
       std::make_unique<cluster_replica>(e.self, services_for(e), services_.options.replicas,
                                         *config, services_.options.cluster, wiring_.announce);
-  else
-    shell.partition = std::make_unique<partition_replica>(
+    e.cluster = owner_->spawn<caf::monitored>(cluster_group_actor, path_of(e), shell, from);
+    e.actor = e.cluster;
+  } else {
+    auto shell = std::make_shared<partition_shell>();
+    shell->replica = std::make_unique<partition_replica>(
       e.self, services_for(e), services_.options.replicas,
       partition_services{wiring_.free_runs, wiring_.fetch_config}, services_.options.partitions,
       *config);
-  e.restarts.started(services_.loop.now());
-  e.actor =
-    owner_->spawn<caf::monitored>(replica_actor, std::make_shared<replica_shell>(std::move(shell)),
-                                  std::make_shared<durable_state>(std::move(state)));
+    e.partition = owner_->spawn<caf::monitored>(partition_actor, path_of(e), shell, from);
+    e.actor = e.partition;
+  }
   caf::anon_send(e.actor, config_arrived{config});
 }
 
@@ -152,7 +149,9 @@ bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
   for (auto& [id, e] : replicas_) {
     if (e.actor.address() != who)
       continue;
-    e.actor = nullptr;
+    e.actor = replica_interface{};
+    e.cluster = cluster_group_interface{};
+    e.partition = partition_interface{};
     e.report = {};
     e.wants_start = !failed_.contains(e.self.drive);
     e.start_at = e.restarts.died(now);
@@ -163,6 +162,7 @@ bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
 }
 
 void node_replicas::tick(boot_time now) {
+  bool reports = ticks_++ % ticks_per_report == 0;
   for (auto& [drive, volume] : volumes_) {
     volume->tick();
     look_at(drive, *volume);
@@ -173,9 +173,13 @@ void node_replicas::tick(boot_time now) {
     if (!e.actor)
       continue;
     caf::anon_send(e.actor, replica_tick{});
-    caf::anon_send(e.actor, report_call{[this, key = id](replica_report report) {
-                     replicas_.at(key).report = std::move(report);
-                   }});
+    if (!reports)
+      continue;
+    ask_actor<replica_report>(owner_, e.actor, get_replica_report{},
+                              [this, key = id](expected<replica_report> report) {
+                                if (report)
+                                  replicas_.at(key).report = std::move(*report);
+                              });
   }
 }
 
@@ -198,37 +202,41 @@ void node_replicas::receive(consensus_parcel parcel) {
     caf::anon_send(it->second.actor, std::move(parcel));
 }
 
-void node_replicas::call(group_id group, meta_call call) {
-  call.done = answered_surely(std::move(call.done), meta_response{died(), false, {}, {}, {}});
-  if (auto* e = find(group))
-    caf::anon_send(e->actor, std::move(call));
-  else
-    call.done(not_here());
+void node_replicas::ask(group_id group, meta_request request,
+                        std::function<void(meta_response)> done) {
+  auto* e = find(group);
+  if (!e || !e->partition)
+    return done({error{errc::not_leader, not_here}, false, {}, {}, {}});
+  ask_actor<meta_response>(owner_, e->partition, std::move(request),
+                           [done](expected<meta_response> x) {
+                             done(x ? std::move(*x) : meta_response{x.error(), false, {}, {}, {}});
+                           });
 }
 
-void node_replicas::call(cluster_call call) {
-  call.done = answered_surely(std::move(call.done), cluster_response{died(), {}});
-  if (auto* e = find(group_id{0}))
-    caf::anon_send(e->actor, std::move(call));
-  else
-    call.done({error{errc::not_leader, "no replica of the cluster group runs here"}, {}});
+void node_replicas::ask(cluster_request request, std::function<void(cluster_response)> done) {
+  auto* e = find(group_id{0});
+  if (!e || !e->cluster)
+    return done({error{errc::not_leader, not_here}, {}});
+  ask_actor<cluster_response>(owner_, e->cluster, std::move(request),
+                              [done](expected<cluster_response> x) {
+                                done(x ? std::move(*x) : cluster_response{x.error(), {}});
+                              });
 }
 
-void node_replicas::call(pull_call call) {
-  call.done = answered_surely(std::move(call.done), expected<state_piece>{died()});
-  auto it = replicas_.find(call.request.source);
-  if (it != replicas_.end() && it->second.actor)
-    caf::anon_send(it->second.actor, std::move(call));
-  else
-    call.done(error{errc::unavailable, "the replica does not run here"});
+void node_replicas::ask(const pull_state& request,
+                        std::function<void(expected<state_piece>)> done) {
+  auto it = replicas_.find(request.source);
+  if (it == replicas_.end() || !it->second.actor)
+    return done(error{errc::unavailable, not_here});
+  ask_actor<state_piece>(owner_, it->second.actor, request, std::move(done));
 }
 
-void node_replicas::call(rows_call call) {
-  call.done = answered_surely(std::move(call.done), expected<partition_rows>{died()});
-  if (auto* e = find(call.request.group))
-    caf::anon_send(e->actor, std::move(call));
-  else
-    call.done(error{errc::not_leader, "no replica of the partition runs here"});
+void node_replicas::ask(const read_partition_rows& request,
+                        std::function<void(expected<partition_rows>)> done) {
+  auto* e = find(request.group);
+  if (!e || !e->partition)
+    return done(error{errc::not_leader, not_here});
+  ask_actor<partition_rows>(owner_, e->partition, request, std::move(done));
 }
 
 std::vector<replica_report> node_replicas::reports() const {

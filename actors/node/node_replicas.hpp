@@ -2,11 +2,9 @@
 
 #include "actors/group/replica_actor.hpp"
 #include "actors/metadata/metadata_volume.hpp"
+#include "actors/node/node_base.hpp"
 #include "actors/node/node_services.hpp"
 #include "cluster/restart_state.hpp"
-
-#include <caf/actor.hpp>
-#include <caf/event_based_actor.hpp>
 
 #include <functional>
 #include <map>
@@ -30,7 +28,7 @@ public:
     std::function<void(const drive_uuid&, const error&)> drive_failed;
   };
   /// @param owner  spawns and monitors the replica actors.
-  node_replicas(caf::event_based_actor* owner, const node_services& services, wiring wires);
+  node_replicas(node_base* owner, const node_services& services, wiring wires);
 
   /// Opens every drive that hosts replicas and starts them. A drive that cannot be opened is left
   /// out with an event. Blocks (start of the node).
@@ -41,11 +39,12 @@ public:
   void config_changed(std::shared_ptr<const cluster_config> config);
 
   void receive(consensus_parcel parcel);
-  /// Each answers errc::not_leader through the response if no such replica runs here.
-  void call(group_id group, meta_call call);
-  void call(cluster_call call);
-  void call(pull_call call);
-  void call(rows_call call);
+  // What others ask the replicas of this node; errc::not_leader or errc::unavailable if no such
+  // replica runs here.
+  void ask(group_id group, meta_request request, std::function<void(meta_response)> done);
+  void ask(cluster_request request, std::function<void(cluster_response)> done);
+  void ask(const pull_state& request, std::function<void(expected<state_piece>)> done);
+  void ask(const read_partition_rows& request, std::function<void(expected<partition_rows>)> done);
 
   /// Reports as of the last tick.
   std::vector<replica_report> reports() const;
@@ -60,7 +59,9 @@ private:
   struct entry {
     replica_identity self;
     metadata_volume* volume = nullptr;
-    caf::actor actor;
+    replica_interface actor;
+    cluster_group_interface cluster; ///< The same actor, if it is one.
+    partition_interface partition;   ///< The same actor, if it is one.
     restart_state restarts;
     boot_time start_at{};
     bool wants_start = false;
@@ -76,10 +77,11 @@ private:
   void send(consensus_parcel parcel);
   node_id node_of(group_id group, replica_id replica) const;
 
-  caf::event_based_actor* owner_;
+  node_base* owner_;
   const node_services& services_;
   wiring wiring_;
   std::map<drive_uuid, std::unique_ptr<metadata_volume>> volumes_;
+  std::uint64_t ticks_ = 0;
   std::map<replica_id, entry> replicas_;
   std::set<drive_uuid> failed_; ///< Their replicas ended for good in this process.
 };

@@ -46,7 +46,8 @@ void control_channel::fail(const error& why) {
 
 void control_channel::want(tls_stream::state what) {
   read_wants_write_ = what == tls_stream::state::want_write;
-  bool out = read_wants_write_ || unsent_bytes() > 0;
+  // What was queued in this turn leaves at its end: the socket is watched only if it is full.
+  bool out = read_wants_write_ || write_blocked_;
   host_.loop.change(fd_.get(), out ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
@@ -114,6 +115,7 @@ void control_channel::flush() {
       continue;
     }
     if (what == tls_stream::state::want_read || what == tls_stream::state::want_write) {
+      write_blocked_ = true;
       host_.loop.change(fd_.get(), EPOLLIN | EPOLLOUT);
       return;
     }
@@ -123,12 +125,21 @@ void control_channel::flush() {
   }
   if (state_ != state::open)
     return;
+  write_blocked_ = false;
   out_.clear();
   out_at_ = 0;
   if (out_.capacity() > out_bytes_kept)
     out_ = {};
   if (!read_wants_write_)
     host_.loop.change(fd_.get(), EPOLLIN);
+}
+
+/// After a large frame has gone by.
+void control_channel::give_back_room() {
+  if (in_begin_ != in_end_ || in_.size() <= 4 * read_chunk)
+    return;
+  in_ = {};
+  in_begin_ = in_end_ = 0;
 }
 
 bool control_channel::read() {
@@ -152,16 +163,18 @@ bool control_channel::read() {
     }
     if (what != tls_stream::state::done) {
       want(what);
-      if (in_begin_ == in_end_ && in_.size() > 4 * read_chunk) {
-        in_ = {}; // a large frame has gone by
-        in_begin_ = in_end_ = 0;
-      }
+      give_back_room();
       return false;
     }
     in_end_ += n;
     received_bytes_ += n;
     if (!parse())
       return false;
+    if (!tls_.holds_more()) { // epoll says when there is more: no call to be told so twice
+      want(tls_stream::state::want_read);
+      give_back_room();
+      return false;
+    }
     if (n >= budget)
       return true;
     budget -= n;

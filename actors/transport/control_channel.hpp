@@ -59,6 +59,7 @@ private:
   bool parse();
   void take(const frame_header& header, const std::byte* payload);
   void want(tls_stream::state what);
+  void give_back_room();
   void fail(const error& why);
 
   channel_host& host_;
@@ -76,6 +77,7 @@ private:
   byte_vector out_;
   std::size_t out_at_ = 0;
   bool read_wants_write_ = false; ///< TLS must write before it can read on.
+  bool write_blocked_ = false;    ///< The socket was full.
   std::uint64_t next_sent_ = 0;
   std::uint64_t next_received_ = 0;
   std::uint64_t sent_bytes_ = 0;

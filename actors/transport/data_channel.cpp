@@ -207,6 +207,7 @@ bool data_channel::read() {
         count = 1;
       }
     }
+    auto room = wanted + staged_.size() - staged_end_;
     pieces[static_cast<std::size_t>(count++)] = {staged_.data() + staged_end_,
                                                  staged_.size() - staged_end_};
     auto n = ::readv(fd_.get(), pieces.data(), count);
@@ -224,6 +225,10 @@ bool data_channel::read() {
     auto direct = std::min(got, wanted);
     filled_ += direct;
     staged_end_ += got - direct;
+    if (got < room) { // the socket is empty now, or epoll says when it is not
+      take_staged();
+      return false;
+    }
     if (got >= budget)
       return take_staged();
     budget -= got;

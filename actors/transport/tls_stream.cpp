@@ -142,6 +142,10 @@ tls_stream::result tls_stream::read(std::span<std::byte> into) {
   return {classify(rc), 0};
 }
 
+bool tls_stream::holds_more() const {
+  return ::SSL_has_pending(ssl_.get()) == 1;
+}
+
 tls_stream::result tls_stream::write(byte_view from) {
   ::ERR_clear_error();
   errno = 0;

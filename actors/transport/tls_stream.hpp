@@ -42,6 +42,8 @@ public:
   state handshake();
   /// Until `want_read`: what TLS has buffered, the socket does not announce again.
   result read(std::span<std::byte> into);
+  /// TLS has bytes, whole records or not, that `read` has not given out.
+  bool holds_more() const;
   result write(byte_view from);
   /// Whom the peer's certificate names.
   expected<certified_identity> peer() const;

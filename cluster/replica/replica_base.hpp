@@ -43,6 +43,7 @@ public:
   /// Consensus wants to be opened anew from the journal (guards D and I), or its drive failed.
   bool finished() const { return finished_; }
   virtual replica_report report() const;
+  const replica_identity& identity() const { return self_; }
 
 protected:
   // What the derived class does about it. All run inside `drain`.
