@@ -19,8 +19,8 @@ struct partition_options {
   std::uint32_t leaderless_ms = 6000; ///< Without a leader this long: errc::unavailable.
   std::uint32_t client_forget_ms = 600'000; ///< Silent this long: its session is forgotten.
   std::uint32_t background_ms = 100; ///< Least distance of background steps while clients wait.
-  std::uint32_t frees_retry_ms =
-    5000; ///< Before a drive that did not take its frees is asked again.
+  /// Before a drive that did not take its frees is asked again.
+  std::uint32_t frees_retry_ms = 5000;
   std::uint32_t frees_batches_max = 16; ///< Entries whose frees go to a drive together.
   std::uint32_t clean_rows_max = 64;    ///< Candidates looked at for cleaning at once.
   std::uint32_t root_mode = 0755;       ///< Of the root directory when the cluster is made.

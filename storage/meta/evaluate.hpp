@@ -23,7 +23,7 @@ struct meta_limits {
   std::uint32_t clean_extents_max = 256;      ///< Extents that one entry removes behind a cut.
   std::uint32_t session_results_max = 256;    ///< Unacknowledged changes of a client in a slot.
   std::uint64_t pending_runs_max = 4'000'000; ///< Frees kept per drive; more: "needs Collect".
-  std::uint32_t lease_ms = 8'000;             ///< What a client is told when it registers.
+  std::uint32_t lease_ms = 4'000;             ///< What a client is told when it registers.
 };
 
 /// What the adopted configuration says of a drive.
