@@ -28,7 +28,8 @@ drive_interface::behavior_type drive_actor(drive_self* self, std::string path,
                                            std::shared_ptr<mounted_drive> drive, file_io* io,
                                            drive_volume::died on_death) {
   self->set_path(path);
-  self->state.volume = std::make_unique<drive_volume>(std::move(*drive), *io, std::move(on_death));
+  self->state.volume = std::make_unique<drive_volume>(
+    std::move(*drive), std::make_shared<file_drive_io>(*io), std::move(on_death));
   return {
     [self](const store_run& x) {
       auto [promise, done] = from_drive<run_stored>(self);

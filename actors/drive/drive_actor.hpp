@@ -1,6 +1,6 @@
 #pragma once
 
-#include "actors/drive/drive_volume.hpp"
+#include "actors/drive/file_drive_io.hpp"
 #include "actors/kit/traced.hpp"
 #include "messages/interfaces.hpp"
 

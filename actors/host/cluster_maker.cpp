@@ -1,6 +1,6 @@
 #include "actors/host/cluster_maker.hpp"
 
-#include "actors/metadata/metadata_volume.hpp"
+#include "actors/metadata/open_volume.hpp"
 #include "actors/node/node_config.hpp"
 #include "actors/security/ca.hpp"
 #include "cluster/cluster_config_format.hpp"

@@ -175,7 +175,7 @@ node_interface::behavior_type node_actor(node_self* self, const node_services* s
       self->delayed_send(self, node_every, node_tick{});
       auto now = self->state.services->loop.now();
       self->state.drives->tick(now);
-      self->state.membership->tick(now);
+      self->state.membership->tick();
     },
     [self, replicas_every](replicas_tick) {
       self->delayed_send(self, replicas_every, replicas_tick{});

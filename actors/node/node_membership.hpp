@@ -1,8 +1,7 @@
 #pragma once
 
 #include "actors/node/node_services.hpp"
-#include "cluster/node_lease_state.hpp"
-#include "messages/cluster_group.hpp"
+#include "cluster/membership/membership_state.hpp"
 
 #include <functional>
 #include <map>
@@ -10,8 +9,7 @@
 
 namespace troupe {
 
-/// A node's side of the cluster group: registers each start, renews the node lease, hears of new
-/// configurations. Reactor thread only.
+/// Feeds `membership_state` and executes its effects. Reactor thread only.
 class node_membership {
 public:
   struct wiring {
@@ -23,39 +21,29 @@ public:
   };
   node_membership(const node_services& services, wiring wires);
 
-  /// Newest configuration that this node knows; decides whom to ask.
-  void config_changed(std::shared_ptr<const cluster_config> config);
-  void tick(boot_time now);
-  /// The state of a drive changed: the cluster group is told.
-  void drive_changed(const drive_record& drive);
-  /// Somebody here met this version.
-  void want(config_version at_least);
+  void config_changed(std::shared_ptr<const cluster_config> config) {
+    state_.config_changed(std::move(config));
+  }
+  void tick();
+  void drive_changed(const drive_record& drive) { state_.drive_changed(drive); }
+  void want(config_version at_least) { state_.want(at_least); }
 
-  boot_time lease_until() const { return lease_.valid_until(); }
-  /// Last reports of all drives of the cluster, as the cluster group knows them.
-  const std::map<drive_uuid, drive_report>& cluster_reports() const { return cluster_reports_; }
+  boot_time lease_until() const { return state_.lease_until(); }
+  const std::map<drive_uuid, drive_report>& cluster_reports() const {
+    return state_.cluster_reports();
+  }
 
 private:
-  void ask(const cluster_request& request, std::function<void(cluster_response)> done);
-  void register_here();
-  void renew(boot_time now);
-  void tell_drive_states();
-  void fetch();
-  node_id target() const;
-  void note_answer(const cluster_response& response);
+  membership_now present() const;
+  void run(membership_effects& effects);
+  void run(ask_cluster& x);
+  void run(ask_config& x);
+  void run(adopt_config& x);
+  void run(membership_event& x);
 
   const node_services& services_;
   wiring wiring_;
-  std::shared_ptr<const cluster_config> config_;
-  node_lease_holder_state lease_;
-  replica_id leader_;    ///< Of the cluster group, as last heard.
-  std::size_t turn_ = 0; ///< Whom to ask next while no leader is known.
-  bool registered_ = false;
-  bool registering_ = false;
-  bool fetching_ = false;
-  config_version wanted_;
-  std::map<drive_uuid, drive_record> untold_; ///< Drive states that the cluster group lacks.
-  std::map<drive_uuid, drive_report> cluster_reports_;
+  membership_state state_;
 };
 
 } // namespace troupe

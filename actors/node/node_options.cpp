@@ -28,7 +28,7 @@ void for_each_option(Options& o, Visit visit) {
   visit("node_lease.lease_ns", o.cluster.lease.lease_ns);
   visit("node_lease.slack_ns", o.cluster.lease.slack_ns);
   visit("node_lease.renewal_ns", o.cluster.lease.renewal_ns);
-  visit("tables.cache_bytes", o.metadata.tables.cache_bytes);
+  visit("tables.cache_bytes", o.metadata.volume.tables.cache_bytes);
   visit("tables.write_buffer_bytes", o.metadata.leveldb.write_buffer_bytes);
   visit("drive.cache_pages_max", o.drives.cache_pages_max);
   visit("drive.requests_max", o.drives.requests_max);

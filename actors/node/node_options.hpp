@@ -1,6 +1,6 @@
 #pragma once
 
-#include "actors/metadata/metadata_volume.hpp"
+#include "actors/metadata/open_volume.hpp"
 #include "actors/transport/transport_options.hpp"
 #include "cluster/cluster_group_state.hpp"
 #include "cluster/partition/partition_options.hpp"

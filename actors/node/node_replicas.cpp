@@ -30,8 +30,8 @@ void node_replicas::open_all() {
     auto journal = drive.directory + "/" + metadata_paths::journal;
     if (auto there = services_.files.exists(journal); !there || !*there)
       continue; // hosts no replicas
-    auto volume = metadata_volume::open(services_.files, drive.directory, drive.id, options,
-                                        services_.io, services_.pool);
+    auto volume = open_metadata_volume(services_.files, drive.directory, drive.id, options,
+                                       services_.io, services_.pool);
     if (!volume) {
       services_.raise(event_severity::error, "metadata_not_opened",
                       {{"drive", drive.directory}, {"why", describe(volume.error())}});

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "actors/group/replica_actor.hpp"
-#include "actors/metadata/metadata_volume.hpp"
+#include "actors/metadata/open_volume.hpp"
 #include "actors/node/node_base.hpp"
 #include "actors/node/node_services.hpp"
 #include "cluster/restart_state.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "actors/kit/reactor.hpp"
-#include "actors/metadata/metadata_volume.hpp"
+#include "actors/metadata/open_volume.hpp"
 #include "cluster/replica/replica_base.hpp"
 #include "storage/base/posix_env.hpp"
 

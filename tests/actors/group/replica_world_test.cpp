@@ -104,8 +104,8 @@ replica_world_options::replica_world_options() {
   metadata.journal.segment_bytes = mib;
   metadata.journal.segment_count = 6;
   metadata.journal.batch_bytes_max = 128 * kib;
-  metadata.laggard_segments = 2;
-  metadata.tables.chunk_bytes = 64 * kib;
+  metadata.volume.laggard_segments = 2;
+  metadata.volume.tables.chunk_bytes = 64 * kib;
   metadata.leveldb.write_buffer_bytes = mib;
   replicas.checkpoint_bytes = mib;
   replicas.journal_margin_bytes = 256 * kib;
@@ -152,7 +152,7 @@ void replica_world::make_drive(std::size_t node) {
   REQUIRE(flush_journal(*journal));
   REQUIRE(
     leveldb_engine::open(made->directory + "/" + metadata_paths::tables, true, options.leveldb));
-  auto volume = metadata_volume::open(files_, made->directory, made->id, options, made->io, pool_);
+  auto volume = open_metadata_volume(files_, made->directory, made->id, options, made->io, pool_);
   REQUIRE(volume);
   made->volume = std::move(*volume);
   drives_.push_back(std::move(made));

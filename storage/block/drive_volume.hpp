@@ -1,6 +1,5 @@
 #pragma once
 
-#include "actors/kit/file_io.hpp"
 #include "storage/block/drive_mount.hpp"
 
 #include <functional>
@@ -9,9 +8,27 @@
 
 namespace troupe {
 
+/// I/O on a block file that never blocks the caller. Ends come on the caller's thread, in any
+/// order, never inside the call; file and buffers must live until then.
+class drive_io {
+public:
+  using read_done = std::function<void(expected<std::size_t>)>;
+  using write_done = std::function<void(expected<void>)>;
+
+  virtual ~drive_io() = default;
+  /// Fills `into`; fewer bytes only at the end of the file.
+  virtual void read(file& blocks, std::uint64_t offset, std::span<std::byte> into,
+                    read_done done) = 0;
+  /// All pieces, one behind the other. Not durable by itself.
+  virtual void write(file& blocks, std::uint64_t offset, std::vector<shared_bytes> pieces,
+                     write_done done) = 0;
+  /// Makes durable what was reported written before.
+  virtual void sync(file& blocks, write_done done) = 0;
+};
+
 /// A mounted drive with its I/O: feeds the drive's decisions (`block_store_state`) and executes
-/// them on the block file through `file_io`. Reactor thread only. Completions of a volume that was
-/// destroyed are dropped; its descriptor and buffers live until the kernel gave them back.
+/// them on the block file. One thread. Completions of a volume that was destroyed are dropped; its
+/// file and buffers live until the I/O ended.
 class drive_volume {
 public:
   using answer = decltype(drive_reply::result);
@@ -19,7 +36,7 @@ public:
   /// Told once, when the drive is DEAD for the rest of this mount.
   using died = std::function<void(error)>;
 
-  drive_volume(mounted_drive drive, file_io& io, died on_death);
+  drive_volume(mounted_drive drive, std::shared_ptr<drive_io> io, died on_death);
   ~drive_volume();
   drive_volume(const drive_volume&) = delete;
   drive_volume& operator=(const drive_volume&) = delete;
@@ -29,6 +46,7 @@ public:
   void read(const read_run& what, callback done);
   void free(const free_runs& what, callback done);
   void abandon(const abandon_write& what, callback done);
+  void list(std::uint64_t from_block, callback done);
 
   const block_format::superblock& superblock() const { return core_->drive.superblock; }
   const drive_mount_report& found() const { return core_->drive.found; }
@@ -37,8 +55,8 @@ public:
 private:
   /// What outlives the volume while I/O is in flight.
   struct core : std::enable_shared_from_this<core> {
-    core(mounted_drive d, file_io& f, died on)
-      : drive(std::move(d)), io(f), on_death(std::move(on)) {}
+    core(mounted_drive d, std::shared_ptr<drive_io> i, died on)
+      : drive(std::move(d)), io(std::move(i)), on_death(std::move(on)) {}
     request_token remember(callback done);
     void run(block_store_effects& effects);
     void execute(const drive_write& x);
@@ -49,7 +67,7 @@ private:
     void finish(io_token token, expected<shared_bytes> result);
 
     mounted_drive drive;
-    file_io& io;
+    std::shared_ptr<drive_io> io;
     died on_death;
     std::map<request_token, callback> waiting;
     std::uint64_t requests = 0;

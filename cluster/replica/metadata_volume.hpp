@@ -1,42 +1,44 @@
 #pragma once
 
-#include "actors/kit/file_io.hpp"
-#include "actors/kit/worker_pool.hpp"
 #include "cluster/replica/replica_volume.hpp"
 #include "storage/journal/journal.hpp"
-#include "storage/meta/leveldb_engine.hpp"
+#include "storage/meta/table_engine.hpp"
 #include "storage/meta/table_store.hpp"
 
 #include <deque>
 #include <functional>
 #include <memory>
-#include <string>
 
 namespace troupe {
 
-/// Where the parts of a drive lie that hosts replicas, inside the drive's directory.
-struct metadata_paths {
-  static constexpr const char* journal = "journal"; ///< A directory, see create_journal.
-  static constexpr const char* tables = "tables";   ///< The LevelDB database.
+/// How a volume gets its blocking work done. Ends come back on the thread of the volume, never
+/// inside the call.
+class volume_runner {
+public:
+  virtual ~volume_runner() = default;
+  /// Writes `bytes` at `offset` of the journal's file, then makes it durable.
+  virtual void write_journal(file& log, std::uint64_t offset, shared_bytes bytes,
+                             std::function<void(expected<void>)> done) = 0;
+  /// Runs `job` on any thread, then `done`. @returns errc::busy: neither runs.
+  virtual expected<void> run(std::function<void()> job, std::function<void()> done) = 0;
 };
 
-struct metadata_options {
-  journal_options journal;
+struct volume_options {
   table_store_options tables = {.write_delay_bytes = 512 * kib};
-  leveldb_options leveldb;
   std::uint64_t laggard_segments = 4; ///< A replica that pins more must checkpoint.
 };
 
 /// What one drive keeps for the replicas on it: the journal (their logs) and the table store (their
-/// states), both driven on the reactor without blocking it. Reactor thread only. Callbacks of a
-/// volume that was destroyed are dropped.
+/// states), both driven without blocking. One thread. Callbacks of a volume that was destroyed are
+/// dropped.
 class metadata_volume final : public replica_volume {
 public:
-  /// Opens journal and tables of a drive. Blocks (start of a node). Never creates either
-  /// (hazards F23d): errors as those of `open_journal` and `leveldb_engine::open`.
+  /// Takes over an open journal and the tables beside it, and drops tables that the journal does
+  /// not know: a crash cut an import or a removal short. Blocks (start of a node). @returns the
+  /// error of the engine.
   static expected<std::unique_ptr<metadata_volume>>
-  open(env& files, const std::string& drive_directory, const drive_uuid& drive,
-       metadata_options options, file_io& io, worker_pool& pool);
+  open(opened_journal journal, std::shared_ptr<table_engine> engine, const drive_uuid& drive,
+       const volume_options& options, std::unique_ptr<volume_runner> runner);
   ~metadata_volume() override;
   metadata_volume(const metadata_volume&) = delete;
   metadata_volume& operator=(const metadata_volume&) = delete;
@@ -60,7 +62,7 @@ public:
     tables().write_behind();
     pump();
   }
-  /// Table jobs go to the pool, the next journal batch to the kernel.
+  /// Table jobs and the next journal batch go to the runner.
   void pump() override { core_->pump(); }
 
   const journal_counters& journal_counts() const { return core_->journal.state.counters(); }
@@ -90,8 +92,9 @@ private:
   };
   /// What outlives the volume while I/O is in flight.
   struct core : std::enable_shared_from_this<core> {
-    core(opened_journal opened, const drive_uuid& d, metadata_options o, file_io& f, worker_pool& p)
-      : journal(std::move(opened)), drive(d), options(o), io(f), pool(p) {}
+    core(opened_journal opened, const drive_uuid& d, const volume_options& o,
+         std::unique_ptr<volume_runner> r)
+      : journal(std::move(opened)), drive(d), options(o), runner(std::move(r)) {}
     void pump();
     void pump_journal();
     void pump_tables();
@@ -105,16 +108,15 @@ private:
 
     opened_journal journal;
     drive_uuid drive;
-    metadata_options options;
-    file_io& io;
-    worker_pool& pool;
+    volume_options options;
+    std::unique_ptr<volume_runner> runner;
     std::unique_ptr<table_store> tables;
     std::deque<waiting_append> waiting;     ///< Ascending by LSN.
     std::deque<staged_append> staged;       ///< Arrived while a recovery waits or runs.
     std::uint64_t staged_bytes = 0;         ///< The sum of theirs.
     std::deque<wanted_recovery> recoveries; ///< The first one waits or runs.
     bool recovering = false;                ///< It runs.
-    std::deque<table_job> jobs;             ///< Ready, but the pool was full.
+    std::deque<table_job> jobs;             ///< Ready, but the runner was full.
     bool closed = false;
   };
   explicit metadata_volume(std::shared_ptr<core> c) : core_(std::move(c)) {}

@@ -1,11 +1,11 @@
-#include "actors/drive/drive_volume.hpp"
+#include "storage/block/drive_volume.hpp"
 
 #include <utility>
 
 namespace troupe {
 
-drive_volume::drive_volume(mounted_drive drive, file_io& io, died on_death)
-  : core_(std::make_shared<core>(std::move(drive), io, std::move(on_death))) {}
+drive_volume::drive_volume(mounted_drive drive, std::shared_ptr<drive_io> io, died on_death)
+  : core_(std::make_shared<core>(std::move(drive), std::move(io), std::move(on_death))) {}
 
 drive_volume::~drive_volume() {
   core_->closed = true;
@@ -42,6 +42,12 @@ void drive_volume::abandon(const abandon_write& what, callback done) {
   core_->run(effects);
 }
 
+void drive_volume::list(std::uint64_t from_block, callback done) {
+  block_store_effects effects;
+  core_->drive.state.list(core_->remember(std::move(done)), from_block, effects);
+  core_->run(effects);
+}
+
 void drive_volume::core::run(block_store_effects& effects) {
   auto self = shared_from_this(); // an effect may destroy the volume
   for (auto& effect : effects) {
@@ -52,21 +58,15 @@ void drive_volume::core::run(block_store_effects& effects) {
 }
 
 void drive_volume::core::execute(const drive_write& x) {
-  std::vector<io_write> writes;
-  auto offset = x.offset;
-  for (const auto& piece : x.pieces) {
-    writes.push_back({offset, piece});
-    offset += piece.size();
-  }
-  io.write(drive.blocks->descriptor(), std::move(writes), false,
-           [self = shared_from_this(), token = x.token](expected<void> result) {
-             self->finish(token, result ? expected<shared_bytes>{shared_bytes{}} : result.error());
-           });
+  io->write(*drive.blocks, x.offset, x.pieces,
+            [self = shared_from_this(), token = x.token](const expected<void>& result) {
+              self->finish(token, result ? expected<shared_bytes>{shared_bytes{}} : result.error());
+            });
 }
 
 void drive_volume::core::execute(const drive_sync& x) {
-  io.write(drive.blocks->descriptor(), {}, true,
-           [self = shared_from_this(), token = x.token](expected<void> result) {
+  io->sync(*drive.blocks,
+           [self = shared_from_this(), token = x.token](const expected<void>& result) {
              self->finish(token, result ? expected<shared_bytes>{shared_bytes{}} : result.error());
            });
 }
@@ -74,8 +74,8 @@ void drive_volume::core::execute(const drive_sync& x) {
 void drive_volume::core::execute(const drive_read& x) {
   auto buffer = std::make_shared_for_overwrite<std::byte[]>(x.bytes);
   std::span<std::byte> into{buffer.get(), x.bytes};
-  io.read(
-    drive.blocks->descriptor(), x.offset, into,
+  io->read(
+    *drive.blocks, x.offset, into,
     [self = shared_from_this(), token = x.token, buffer, into](expected<std::size_t> result) {
       if (!result)
         return self->finish(token, result.error());

@@ -1,5 +1,6 @@
-#include "actors/metadata/metadata_volume.hpp"
+#include "cluster/replica/metadata_volume.hpp"
 
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -13,21 +14,14 @@ constexpr std::uint64_t entry_overhead_bytes = 128;
 } // namespace
 
 expected<std::unique_ptr<metadata_volume>>
-metadata_volume::open(env& files, const std::string& drive_directory, const drive_uuid& drive,
-                      metadata_options options, file_io& io, worker_pool& pool) {
-  auto journal =
-    open_journal(files, drive_directory + "/" + metadata_paths::journal, drive, options.journal);
-  if (!journal)
-    return journal.error();
-  auto engine =
-    leveldb_engine::open(drive_directory + "/" + metadata_paths::tables, false, options.leveldb);
-  if (!engine)
-    return engine.error();
-  auto present = (*engine)->tables();
+metadata_volume::open(opened_journal journal, std::shared_ptr<table_engine> engine,
+                      const drive_uuid& drive, const volume_options& options,
+                      std::unique_ptr<volume_runner> runner) {
+  auto present = engine->tables();
   if (!present)
     return present.error();
-  auto c = std::make_shared<core>(std::move(*journal), drive, options, io, pool);
-  c->tables = std::make_unique<table_store>(std::move(*engine), options.tables);
+  auto c = std::make_shared<core>(std::move(journal), drive, options, std::move(runner));
+  c->tables = std::make_unique<table_store>(std::move(engine), options.tables);
   // What an import or a removal left that a crash cut short.
   std::set<table_id> known;
   for (const auto& [id, replica] : c->journal.replicas)
@@ -98,9 +92,10 @@ void metadata_volume::core::start_recovery() {
     return pump_journal(); // comes back here when everything is written
   recovering = true;
   auto self = shared_from_this();
+  auto found = std::make_shared<std::optional<expected<recovered_journal>>>();
   auto started =
-    pool.run_for([self] { return recover_journal(*self->journal.log, self->drive); },
-                 [self](expected<recovered_journal> found) { self->recovered(std::move(found)); });
+    runner->run([self, found] { found->emplace(recover_journal(*self->journal.log, self->drive)); },
+                [self, found] { self->recovered(std::move(**found)); });
   if (!started)
     recovered(started.error());
 }
@@ -138,10 +133,10 @@ void metadata_volume::core::pump_journal() {
     return;
   // The journal keeps the bytes until it hears of the batch; this object lives until then.
   auto self = shared_from_this();
-  io.write(journal.log->descriptor(), {{batch->offset, shared_bytes{self, batch->bytes}}}, true,
-           [self, number = batch->number](const expected<void>& result) {
-             self->batch_written(number, result);
-           });
+  runner->write_journal(*journal.log, batch->offset, shared_bytes{self, batch->bytes},
+                        [self, number = batch->number](const expected<void>& result) {
+                          self->batch_written(number, result);
+                        });
 }
 
 void metadata_volume::core::batch_written(std::uint64_t number, const expected<void>& result) {
@@ -187,8 +182,8 @@ void metadata_volume::core::pump_tables() {
       end();
       self->pump_tables();
     };
-    if (!pool.run(job.run, std::move(finish))) {
-      jobs.push_front(std::move(job)); // the pool is full: a completion pumps again
+    if (!runner->run(job.run, std::move(finish))) {
+      jobs.push_front(std::move(job)); // the runner is full: a completion pumps again
       return;
     }
   }
