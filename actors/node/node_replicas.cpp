@@ -189,11 +189,21 @@ void node_replicas::config_changed(std::shared_ptr<const cluster_config> config)
       caf::anon_send(e.actor, config_arrived{config});
 }
 
+/// Two replicas of a group may live on one node (fewer nodes than replicas): the one that leads, as
+/// far as the last reports know; else any, which knows whom to ask.
 node_replicas::entry* node_replicas::find(group_id group) {
-  for (auto& [id, e] : replicas_)
-    if (e.self.group == group && e.actor)
-      return &e;
-  return nullptr;
+  entry* best = nullptr;
+  std::uint64_t best_term = 0;
+  for (auto& [id, e] : replicas_) {
+    if (e.self.group != group || !e.actor)
+      continue;
+    auto term = e.report.role == replica_role::leader ? e.report.term : 0;
+    if (best && term <= best_term)
+      continue;
+    best = &e;
+    best_term = term;
+  }
+  return best;
 }
 
 void node_replicas::receive(consensus_parcel parcel) {
