@@ -1,17 +1,12 @@
 #include "storage/meta/leveldb_engine.hpp"
 
-#include "storage/base/assert.hpp"
-#include "storage/base/random.hpp"
+#include "storage/meta/leveldb_env.hpp"
 
 #include <leveldb/cache.h>
 #include <leveldb/db.h>
 #include <leveldb/env.h>
 #include <leveldb/filter_policy.h>
 #include <leveldb/write_batch.h>
-
-#include <algorithm>
-#include <map>
-#include <mutex>
 
 namespace troupe {
 
@@ -21,116 +16,6 @@ error to_error(const leveldb::Status& status, const std::string& directory) {
   auto text = "tables in " + directory + ": " + status.ToString();
   return {status.IsCorruption() ? errc::corrupt : errc::io_error, std::move(text)};
 }
-
-/// An Env whose files hold back what was not synced. LevelDB reads back only files that it has
-/// synced, and log files at the next start, so nobody misses the bytes before. At destruction
-/// everything is written (a clean end), unless `power_cut` came first.
-class holding_env final : public leveldb::EnvWrapper {
-public:
-  holding_env() : EnvWrapper(leveldb::Env::Default()) {}
-
-  leveldb::Status NewWritableFile(const std::string& name, leveldb::WritableFile** out) override {
-    leveldb::WritableFile* file = nullptr;
-    auto status = target()->NewWritableFile(name, &file);
-    if (!status.ok())
-      return status;
-    auto held = std::make_shared<held_file>();
-    held->file.reset(file);
-    std::lock_guard lock{mutex_};
-    files_[name] = held;
-    *out = new handle{std::move(held)};
-    return status;
-  }
-  leveldb::Status RemoveFile(const std::string& name) override {
-    forget(name);
-    return target()->RemoveFile(name);
-  }
-  leveldb::Status RenameFile(const std::string& from, const std::string& to) override {
-    {
-      std::lock_guard lock{mutex_};
-      if (auto at = files_.find(from); at != files_.end()) {
-        auto held = at->second;
-        files_.erase(at);
-        files_[to] = held;
-      }
-    }
-    return target()->RenameFile(from, to);
-  }
-  ~holding_env() override {
-    for (auto& [name, held] : files_)
-      if (held->file)
-        held->write_through();
-  }
-
-  void power_cut(std::uint64_t seed) {
-    std::lock_guard lock{mutex_};
-    random_source random{seed};
-    for (auto& [name, held] : files_) {
-      std::lock_guard file_lock{held->mutex};
-      auto bytes = std::move(held->unsynced);
-      held->unsynced.clear();
-      if (!random.one_in(4))
-        keep_pages(bytes, random);
-      else
-        bytes.clear();
-      held->file->Append(bytes);
-      held->file->Close();
-      held->file.reset();
-    }
-    files_.clear();
-  }
-
-private:
-  struct held_file {
-    std::mutex mutex;
-    std::unique_ptr<leveldb::WritableFile> file;
-    std::string unsynced;
-
-    leveldb::Status write_through() {
-      std::lock_guard lock{mutex};
-      auto status = file->Append(unsynced);
-      unsynced.clear();
-      return status.ok() ? file->Flush() : status;
-    }
-  };
-  class handle final : public leveldb::WritableFile {
-  public:
-    explicit handle(std::shared_ptr<held_file> held) : held_(std::move(held)) {}
-    leveldb::Status Append(const leveldb::Slice& data) override {
-      std::lock_guard lock{held_->mutex};
-      held_->unsynced.append(data.data(), data.size());
-      return {};
-    }
-    leveldb::Status Close() override { return {}; }
-    leveldb::Status Flush() override { return {}; }
-    leveldb::Status Sync() override {
-      auto status = held_->write_through();
-      return status.ok() ? held_->file->Sync() : status;
-    }
-
-  private:
-    std::shared_ptr<held_file> held_;
-  };
-
-  /// Some 4 KiB pages of the tail never reached the disk: they are zeros, or the end is missing.
-  static void keep_pages(std::string& bytes, random_source& random) {
-    bytes.resize(random.below(bytes.size() + 1));
-    if (random.one_in(2))
-      return;
-    constexpr std::size_t page_bytes = 4096;
-    for (std::size_t at = 0; at < bytes.size(); at += page_bytes)
-      if (random.one_in(4))
-        std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                    std::min(page_bytes, bytes.size() - at), '\0');
-  }
-  void forget(const std::string& name) {
-    std::lock_guard lock{mutex_};
-    files_.erase(name);
-  }
-
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<held_file>> files_;
-};
 
 class snapshot_handle final : public engine_snapshot {
 public:
@@ -148,16 +33,16 @@ public:
   leveldb_engine_impl(std::string directory, const leveldb_options& options)
     : directory_(std::move(directory)), cache_(leveldb::NewLRUCache(options.block_cache_bytes)),
       filter_(leveldb::NewBloomFilterPolicy(options.bloom_bits)) {
-    if (options.hold_unsynced)
-      holder_ = std::make_unique<holding_env>();
+    if (options.files)
+      files_ = std::make_unique<leveldb_env>(*options.files);
     settings_.write_buffer_size = options.write_buffer_bytes;
     settings_.compression = leveldb::kNoCompression; // costs more than it saves: rows are short
     settings_.max_open_files = options.open_files_max;
     settings_.max_file_size = options.file_bytes_max;
     settings_.block_cache = cache_.get();
     settings_.filter_policy = filter_.get();
-    if (holder_)
-      settings_.env = holder_.get();
+    if (files_)
+      settings_.env = files_.get();
   }
 
   expected<void> open(bool create) {
@@ -259,12 +144,6 @@ public:
     return out;
   }
 
-  void power_cut(std::uint64_t seed) override {
-    TROUPE_ASSERT(holder_);
-    db_.reset();
-    holder_->power_cut(seed);
-  }
-
   std::string statistics() override {
     std::string text;
     db_->GetProperty("leveldb.stats", &text);
@@ -291,7 +170,7 @@ private:
   std::string directory_;
   std::unique_ptr<leveldb::Cache> cache_;
   std::unique_ptr<const leveldb::FilterPolicy> filter_;
-  std::unique_ptr<holding_env> holder_;
+  std::unique_ptr<leveldb_env> files_;
   leveldb::Options settings_;
   std::unique_ptr<leveldb::DB> db_;
 };

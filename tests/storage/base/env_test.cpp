@@ -1,4 +1,5 @@
 #include "storage/base/fault_env.hpp"
+#include "storage/base/hold_unsynced_env.hpp"
 #include "storage/base/memory_env.hpp"
 #include "storage/base/posix_env.hpp"
 
@@ -113,6 +114,23 @@ TEST_CASE("fault_env: without faults does what every environment does", "[unit][
   fault_env e{inner};
   REQUIRE(e.make_directory("/root"));
   check_common(e, "/root");
+}
+
+TEST_CASE("hold_unsynced_env: does what every environment does", "[unit][env]") {
+  auto keep_one_in = GENERATE(0u, 1u, 3u);
+  hold_unsynced_options options{.enabled = true, .keep_one_in = keep_one_in};
+  SECTION("over files") {
+    scratch dir;
+    posix_env inner;
+    hold_unsynced_env e{inner, options};
+    check_common(e, dir.path);
+  }
+  SECTION("over memory") {
+    memory_env inner;
+    hold_unsynced_env e{inner, options};
+    REQUIRE(e.make_directory("/root"));
+    check_common(e, "/root");
+  }
 }
 
 TEST_CASE("posix_env: reserves the room of a preallocated file", "[unit][env]") {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "storage/base/hold_unsynced_env.hpp"
+#include "storage/base/posix_env.hpp"
 #include "storage/base/random.hpp"
 #include "storage/meta/leveldb_engine.hpp"
 #include "storage/meta/ordered_engine.hpp"
@@ -43,7 +45,10 @@ public:
   std::shared_ptr<table_engine> open() {
     leveldb_options options;
     options.write_buffer_bytes = 64 << 10; // the least that LevelDB accepts
-    options.hold_unsynced = true;
+    if (!held_)
+      held_ = std::make_unique<hold_unsynced_env>(
+        disk_, hold_unsynced_options{true, keep_one_in_, ++opened_});
+    options.files = held_.get();
     auto engine = leveldb_engine::open(directory_.path() + "/tables", !created_, options);
     if (!engine)
       FAIL(describe(engine.error()));
@@ -53,12 +58,18 @@ public:
   }
   void power_cut(std::uint64_t seed) {
     REQUIRE(engine_.use_count() == 1);
-    engine_->power_cut(seed);
     engine_.reset();
+    held_.reset();
+    keep_one_in_ =
+      static_cast<std::uint32_t>(seed % 4); // from now on; 0: nothing unsynced survives
   }
 
 private:
   scratch_directory directory_;
+  posix_env disk_;
+  std::unique_ptr<hold_unsynced_env> held_;
+  std::uint32_t keep_one_in_ = 2;
+  std::uint64_t opened_ = 0;
   bool created_ = false;
   std::shared_ptr<leveldb_engine> engine_;
 };
