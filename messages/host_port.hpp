@@ -4,6 +4,7 @@
 #include "messages/plan.hpp"
 
 #include <functional>
+#include <map>
 #include <memory>
 
 namespace troupe {
@@ -16,6 +17,8 @@ struct cluster_wish {
   std::uint32_t drives_per_node = 4;
   std::uint64_t drive_bytes = 1 * gib; ///< Of the preallocated block file of each drive.
   protection_level level = suggested_level;
+  /// Options of its nodes, by the names that `config show` uses.
+  std::map<std::string, std::string> options = {};
   std::uint16_t port_first = 7400; ///< Node n listens on 127.0.0.1:(port_first + n).
 };
 

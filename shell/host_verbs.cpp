@@ -11,6 +11,7 @@ struct up_arguments {
   cluster_wish wish;
   std::string level = to_string(suggested_level);
   std::string mount_point;
+  std::vector<std::string> settings; ///< NAME=VALUE
 };
 
 void add_wish_options(CLI::App& verb, up_arguments& args) {
@@ -32,6 +33,20 @@ void add_wish_options(CLI::App& verb, up_arguments& args) {
   verb.add_option("--port-first", args.wish.port_first, "node n listens on this port + n")
     ->capture_default_str()
     ->check(CLI::Range(1024, 65000));
+  verb
+    .add_option("--set", args.settings,
+                "option of the nodes of a new cluster, NAME=VALUE as in `troupe config show`; may "
+                "be repeated")
+    ->allow_extra_args(false);
+}
+
+/// Reads NAME=VALUE. @returns what is wrong with it; empty if nothing.
+std::string add_option(const std::string& text, std::map<std::string, std::string>& out) {
+  auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    return "'" + text + "' is not NAME=VALUE";
+  out[text.substr(0, equals)] = text.substr(equals + 1);
+  return {};
 }
 
 /// Fills in what the options say as text. @returns false if it was reported as wrong.
@@ -41,6 +56,12 @@ bool complete(context& ctx, up_arguments& args) {
     report(ctx, "nothing was changed", level.error());
     return false;
   }
+  for (const auto& setting : args.settings)
+    if (auto wrong = add_option(setting, args.wish.options); !wrong.empty()) {
+      report(ctx, "nothing was changed",
+             error{errc::invalid_argument, "--set " + wrong, trp::bad_config_file});
+      return false;
+    }
   args.wish.level = *level;
   args.wish.directory = ctx.directory;
   return true;

@@ -2,6 +2,7 @@
 
 #include "actors/metadata/open_volume.hpp"
 #include "actors/node/node_config.hpp"
+#include "actors/node/node_options.hpp"
 #include "actors/security/ca.hpp"
 #include "cluster/cluster_config_format.hpp"
 #include "cluster/initial_config.hpp"
@@ -20,6 +21,8 @@ namespace {
 /// Room for LevelDB and logs beside the preallocated files of a drive that hosts replicas.
 constexpr std::uint64_t metadata_reserve_bytes = 256 * mib;
 constexpr std::uint64_t drive_bytes_min = 64 * mib;
+/// Begins the name of a plan detail that is an option of the nodes.
+constexpr std::string_view setting_prefix = "set ";
 
 std::string detail(const plan_step& step, const std::string& name) {
   for (const auto& [key, value] : step.details)
@@ -78,6 +81,9 @@ expected<std::vector<plan_step>> cluster_maker::plan(const cluster_wish& wish) {
   if (wish.drive_bytes < drive_bytes_min)
     return error{errc::invalid_argument, "drives of " + std::to_string(wish.drive_bytes)
                                            + " bytes: at least 64 MiB are needed"};
+  node_options options;
+  if (auto fine = override_options(wish.options, options); !fine)
+    return fine.error();
   cluster_uuid cluster;
   cluster.bytes = random_uuid().bytes;
   auto sample = to_initial(wish, cluster);
@@ -111,6 +117,8 @@ expected<std::vector<plan_step>> cluster_maker::plan(const cluster_wish& wish) {
                     {"drive_bytes", std::to_string(wish.drive_bytes)},
                     {"level", to_string(wish.level)},
                     {"port_first", std::to_string(wish.port_first)}}});
+  for (const auto& [name, value] : wish.options)
+    steps.back().details.emplace_back(std::string{setting_prefix} + name, value);
   for (std::uint32_t n = 1; n <= wish.nodes; ++n)
     for (std::uint32_t b = 1; b <= wish.drives_per_node; ++b)
       steps.push_back({"format_drive",
@@ -158,6 +166,9 @@ expected<void> cluster_maker::begin(const plan_step& step) {
   wish_.drives_per_node = static_cast<std::uint32_t>(number(step, "drives_per_node"));
   wish_.drive_bytes = number(step, "drive_bytes");
   wish_.port_first = static_cast<std::uint16_t>(number(step, "port_first"));
+  for (const auto& [name, value] : step.details)
+    if (name.starts_with(setting_prefix))
+      wish_.options[name.substr(setting_prefix.size())] = value;
   auto level = parse_protection_level(detail(step, "level"));
   if (!level)
     return level.error();
@@ -287,6 +298,7 @@ expected<void> cluster_maker::make_node_files(const cluster_config& config, node
   own.certificate = paths.node_certificate(node);
   own.key = paths.node_key(node);
   own.ca = paths.ca_certificate();
+  own.options = wish_.options;
   for (const auto& [id, drive] : config.drives)
     if (drive.node == node)
       own.drives.push_back({id, drive.bay, paths.drive(node, drive.bay)});

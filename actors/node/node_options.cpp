@@ -30,6 +30,9 @@ void for_each_option(Options& o, Visit visit) {
   visit("node_lease.renewal_ns", o.cluster.lease.renewal_ns);
   visit("tables.cache_bytes", o.metadata.volume.tables.cache_bytes);
   visit("tables.write_buffer_bytes", o.metadata.leveldb.write_buffer_bytes);
+  visit("hold_unsynced.enabled", o.hold_unsynced.enabled);
+  visit("hold_unsynced.keep_one_in", o.hold_unsynced.keep_one_in);
+  visit("hold_unsynced.seed", o.hold_unsynced.seed);
   visit("drive.cache_pages_max", o.drives.cache_pages_max);
   visit("drive.requests_max", o.drives.requests_max);
 }

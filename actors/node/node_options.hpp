@@ -6,6 +6,7 @@
 #include "cluster/partition/partition_options.hpp"
 #include "cluster/replica/replica_base.hpp"
 #include "cluster/restart_state.hpp"
+#include "storage/base/hold_unsynced_env.hpp"
 #include "storage/block/block_store_options.hpp"
 
 #include <map>
@@ -24,6 +25,8 @@ struct node_options {
   partition_options partitions;
   cluster_group_options cluster;
   restart_options restarts;
+  /// Test mode: the death of the process is a power cut of the node.
+  hold_unsynced_options hold_unsynced;
   std::uint32_t replica_tick_ms = 100; ///< Ticks of all replicas, in one burst.
   std::uint32_t node_tick_ms = 200;
   std::uint32_t ask_cluster_ms = 2000; ///< For one answer of the cluster group.

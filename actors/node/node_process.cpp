@@ -1,6 +1,7 @@
 #include "actors/node/node_process.hpp"
 
 #include "actors/kit/caf_error.hpp"
+#include "actors/kit/holding_io.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/reactor_scheduler.hpp"
 #include "actors/node/node_actor.hpp"
@@ -53,6 +54,12 @@ expected<cluster_config> cached_config(env& files, const node_config& config) {
   return decoded;
 }
 
+/// Every start makes other choices.
+hold_unsynced_options seeded(hold_unsynced_options options) {
+  options.seed += static_cast<std::uint64_t>(::getpid()) << 32;
+  return options;
+}
+
 /// A descriptor that becomes readable when the process shall end.
 int signal_descriptor() {
   sigset_t set;
@@ -74,10 +81,10 @@ struct system_config : caf::actor_system_config {
 
 int run_node(const std::string& config_path) {
   int stop_fd = signal_descriptor(); // before any thread, so that all block these signals
-  posix_env files;
+  posix_env disk;
   if (auto library = check_consensus_library(); !library)
     return refuse(library.error());
-  auto config = load_node_config(files, config_path);
+  auto config = load_node_config(disk, config_path);
   if (!config)
     return refuse(config.error());
   node_options options;
@@ -86,6 +93,13 @@ int run_node(const std::string& config_path) {
   auto own = load_credentials({config->certificate, config->key, config->ca}, config->cluster);
   if (!own)
     return refuse(own.error());
+  // From here on everything of the node's own goes through `files`.
+  std::unique_ptr<hold_unsynced_env> held;
+  if (options.hold_unsynced.enabled) {
+    held = std::make_unique<hold_unsynced_env>(disk, seeded(options.hold_unsynced));
+    options.metadata.leveldb.files = held.get();
+  }
+  env& files = held ? static_cast<env&>(*held) : disk;
   auto lock = files.lock(config->directory + "/lock");
   if (!lock)
     return refuse(lock.error());
@@ -104,6 +118,8 @@ int run_node(const std::string& config_path) {
   reactor loop;
   error io_trouble;
   auto io = make_file_io(loop, options.io, &io_trouble);
+  if (held)
+    io = std::make_unique<holding_io>(loop, std::move(io), *held);
   worker_pool pool{loop, options.workers};
   auto net = network::make(loop, options.transport, *own, *process);
   if (!net)
@@ -116,6 +132,9 @@ int run_node(const std::string& config_path) {
   node_services services{loop, files, *io, pool, **net, *config, options, *process};
   if (io_trouble.code != errc::none)
     services.raise(event_severity::warn, "no_io_uring", {{"why", io_trouble.context}});
+  if (held)
+    services.raise(event_severity::warn, "test_mode_hold_unsynced",
+                   {{"keep_one_in", std::to_string(options.hold_unsynced.keep_one_in)}});
   {
     system_config system_options{loop};
     caf::actor_system system{system_options};
