@@ -22,11 +22,57 @@ expect() {
 }
 t() { "$TROUPE" "$@" --dir "$dir"; }
 
+# UNSYNCED=1: the nodes keep unsynced bytes in memory, so that SIGKILL is a power cut.
+# KEEP_ONE_IN=n (0: none): so many of the unsynced pages reach the disk early all the same.
+unsynced=()
+[ -z "${UNSYNCED:-}" ] ||
+  unsynced=(--set hold_unsynced.enabled=true --set "hold_unsynced.keep_one_in=${KEEP_ONE_IN:-8}")
+
 start_cluster() { # extra arguments of `up`
   mkdir -p "$mnt"
+  set -- "${unsynced[@]}" "$@"
   t up --drive-size "${DRIVE_SIZE:-512MiB}" --port-first "$port" --mount "$mnt" "$@" >"$work/up.out" 2>&1 ||
     { cat "$work/up.out"; fail "up"; finish; }
   say "cluster is up: $*"
+}
+kill_everything() { # failsafe and nodes, at once
+  local n pids
+  pids=$(cat "$dir/failsafe.pid")
+  for n in "$dir"/node-*/pid; do pids="$pids $(cat "$n")"; done
+  kill -9 $pids
+}
+
+# Writers that note what they were promised: promises.py. One directory of the mount for each.
+writers=()
+start_writers() { # NUMBER SEED
+  local w
+  for w in $(seq "$1"); do
+    mkdir -p "$mnt/w$w" || fail "mkdir w$w"
+    python3 "$here/tests/processes/promises.py" write "$mnt/w$w" "$work/state.$w" "$work/notes.$w" \
+      "$2.$w" >"$work/writer.$w" 2>&1 &
+    writers+=($!)
+  done
+  for w in $(seq "$1"); do
+    until [ -s "$work/notes.$w" ] || ! kill -0 "${writers[w - 1]}" 2>/dev/null; do sleep 0.05; done
+  done
+}
+stop_writers() {
+  local pid
+  for pid in "${writers[@]}"; do kill -9 "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; done
+  writers=()
+}
+check_promises() { # NUMBER TEXT TIME_OF_CUT
+  local w
+  for w in $(seq "$1"); do
+    if TIME_OF_CUT=$3 python3 "$here/tests/processes/promises.py" check "$mnt/w$w" "$work/state.$w" \
+      "$work/notes.$w" >"$work/check.$w" 2>&1; then
+      say "ok: $2, writer $w: $(head -n 1 "$work/check.$w")"
+    else
+      fail "$2, writer $w: $(cat "$work/check.$w" "$work/writer.$w")"
+      cp "$work/notes.$w" "$work/failed-notes.$failures"
+    fi
+    rm -f "$work/notes.$w"
+  done
 }
 node_pid() { cat "$dir/node-$1/pid"; }
 node_alive() { kill -0 "$(node_pid "$1")" 2>/dev/null; }
