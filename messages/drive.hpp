@@ -4,6 +4,7 @@
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -119,6 +120,13 @@ enum class drive_state : std::uint8_t {
 };
 /// NEW, HEALTHY, … as the shell prints it.
 const char* to_string(drive_state state);
+
+/// A partition's refusal of a new run: as far as it knows, the drive takes no data
+/// (errc::below_floor).
+error takes_no_data(const drive_uuid& drive);
+/// The drive that such a refusal names. Nothing for other errors, and for a refusal that was kept
+/// without its words.
+std::optional<drive_uuid> drive_that_takes_no_data(const error& refusal);
 
 /// What a drive says of itself; counters since it was mounted.
 struct drive_report {

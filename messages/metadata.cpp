@@ -26,7 +26,8 @@ bool is_read_only(const meta_operation& operation) {
              [](const op_read_symlink&) { return true; }, [](const op_get_layout&) { return true; },
              [](const op_renew_leases&) { return true; },
              [](const op_acquire_write_lease&) { return true; },
-             [](const op_release_lease&) { return true; }, [](const auto&) { return false; }},
+             [](const op_release_lease&) { return true; },
+             [](const op_get_stripe&) { return true; }, [](const auto&) { return false; }},
     operation);
 }
 
@@ -52,7 +53,9 @@ const char* name_of(const meta_operation& operation) {
                                           "register_client",
                                           "renew_leases",
                                           "acquire_write_lease",
-                                          "release_lease"};
+                                          "release_lease",
+                                          "get_stripe",
+                                          "repair_unit"};
   static_assert(std::size(names) == std::variant_size_v<meta_operation>);
   return names[operation.index()];
 }

@@ -343,6 +343,32 @@ typename Inspector::result_type inspect(Inspector& f, op_commit_write& x) {
            x.modify_time, x.release_lease);
 }
 
+// -- operations on stripes (the slot is that of the stripe's id) ---------------------------------
+
+/// The record of one stripe as it is now. -> stripe_is; errc::not_found if nothing refers to it.
+struct op_get_stripe {
+  stripe_id id;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, op_get_stripe& x) {
+  return f(x.id);
+}
+/// Dynamic sector repair: the bytes of one unit were reconstructed and stored as `run`, which takes
+/// the place of the unit's run; that one becomes a pending free in the same entry. Physical only:
+/// the checksum stays, and neither epoch, nor times, nor change count of the file change (hazards
+/// F8, M3). errc::not_found: the stripe is gone; errc::stale: its version is another one (repaired
+/// or moved meanwhile); errc::below_floor: the drive takes no data. -> done
+struct op_repair_unit {
+  stripe_id id;
+  std::uint64_t version = 0; ///< Of the record that was read: compare and swap.
+  std::uint32_t unit_index = 0;
+  run_ref run; ///< On a drive that no other unit of the stripe is on.
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, op_repair_unit& x) {
+  return f(x.id, x.version, x.unit_index, x.run);
+}
+
 // -- sessions and leases (the slot is that of the LIN; a client is registered per group) --------
 
 /// The first thing a client says to a group: one replicated "is here" record (hazards F14).
@@ -487,6 +513,14 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, leases_renewed& x) {
   return f(x.lost, x.recalled);
 }
+struct stripe_is {
+  lin owner; ///< The file that is charged for it.
+  stripe_info stripe;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, stripe_is& x) {
+  return f(x.owner, x.stripe);
+}
 struct lease_granted {
   lease_id lease;
   std::uint32_t lease_ms = 0;
@@ -497,16 +531,17 @@ typename Inspector::result_type inspect(Inspector& f, lease_granted& x) {
   return f(x.lease, x.lease_ms, x.attributes);
 }
 
+/// Positions are sent: append, never reuse or change. The same holds for `meta_result`.
 using meta_operation =
   std::variant<op_lookup, op_create, op_create_detached_directory, op_link_directory, op_link,
                op_unlink, op_release_orphan, op_remove_directory, op_mark_removing,
                op_unlink_directory, op_remove_inode, op_rename, op_read_directory,
                op_get_attributes, op_set_attributes, op_read_symlink, op_get_layout,
                op_commit_write, op_register_client, op_renew_leases, op_acquire_write_lease,
-               op_release_lease>;
+               op_release_lease, op_get_stripe, op_repair_unit>;
 using meta_result =
   std::variant<done, entry_found, directory_page, attributes_are, symlink_target_is, layout_is,
-               write_committed, client_registered, leases_renewed, lease_granted>;
+               write_committed, client_registered, leases_renewed, lease_granted, stripe_is>;
 
 /// The slot whose partition must execute the operation.
 slot_id slot_of(const meta_operation& operation);

@@ -26,13 +26,6 @@ bool partition_state::step(waiting_request& r, const partition_now& now, partiti
   }
   if (is_read_only(operation))
     return read(r, now, out);
-  if (std::holds_alternative<op_commit_write>(operation) && r.body.config < floor_) {
-    refuse(r,
-           {errc::below_floor, "configuration " + std::to_string(r.body.config.value)
-                                 + " is below the floor " + std::to_string(floor_.value)},
-           out);
-    return true;
-  }
   return change(r, now, out);
 }
 
@@ -64,6 +57,7 @@ evaluation_context partition_state::context_of(const meta_request& body,
   context.client_incarnation = body.client_incarnation;
   context.sequence = body.sequence;
   context.low_water = body.low_water;
+  context.below_floor = body.config < floor_;
   context.epoch = epoch_;
   context.drives = &facts_.drives;
   context.slots = &facts_.slots;

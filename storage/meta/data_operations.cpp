@@ -52,12 +52,9 @@ expected<void> check_stripe(const stripe_layout& layout, const evaluation_contex
       return error{errc::invalid_argument, "run of a unit"};
     if (!used.insert(unit.run.drive).second)
       return error{errc::invalid_argument, "two units on drive " + to_string(unit.run.drive)};
-    const drive_fact* fact = nullptr;
-    if (context.drives != nullptr)
-      if (auto it = context.drives->find(unit.run.drive); it != context.drives->end())
-        fact = &it->second;
-    if (fact == nullptr || !fact->writable)
-      return error{errc::below_floor, "drive " + to_string(unit.run.drive) + " takes no data"};
+    auto fact = writable_drive(context, unit.run.drive);
+    if (!fact)
+      return fact.error();
     if (++per_node[fact->node] > layout.shape.per_node)
       return error{errc::invalid_argument, std::to_string(per_node[fact->node]) + " units on node "
                                              + std::to_string(fact->node.value)};
@@ -237,6 +234,8 @@ expected<meta_result> run(const op_commit_write& op, evaluation_scope& scope) {
   auto inode = regular_file(scope, op.id);
   scope.rows.prefetch(slot_key(slot_of(op.id)));
   scope.rows.prefetch(inline_key(op.id));
+  if (context.below_floor)
+    return error{errc::below_floor, "a commit to file " + object_of(op.id)};
   if (!context.lease_valid)
     return error{errc::stale, object_of(op.id) + ": write lease lost"};
   if (!inode)

@@ -48,6 +48,8 @@ struct evaluation_context {
   const std::map<drive_uuid, drive_fact>* drives = nullptr; ///< Of the adopted configuration.
   const slot_set* slots = nullptr; ///< Slots of this partition; absent: all of them.
   bool lease_valid = false;        ///< op_commit_write: the caller holds that write lease.
+  bool below_floor = false;        ///< Prepared under a configuration below the partition's floor:
+                                   ///< new runs are refused, for good (hazards M1).
   meta_limits limits;
 };
 

@@ -26,6 +26,8 @@ expected<meta_result> run(const op_set_attributes& op, evaluation_scope& scope);
 expected<meta_result> run(const op_read_symlink& op, evaluation_scope& scope);
 expected<meta_result> run(const op_get_layout& op, evaluation_scope& scope);
 expected<meta_result> run(const op_commit_write& op, evaluation_scope& scope);
+expected<meta_result> run(const op_get_stripe& op, evaluation_scope& scope);
+expected<meta_result> run(const op_repair_unit& op, evaluation_scope& scope);
 
 // Shared by several of them.
 
@@ -41,6 +43,9 @@ void change_entries(evaluation_scope& scope, inode_row& directory, entry_change 
 expected<void> drop_link(evaluation_scope& scope, lin id, inode_row row, bool held);
 /// Removes an inode that has no extents, with its inline data, and counts it out of its slot.
 expected<void> erase_inode(evaluation_scope& scope, lin id, const inode_row& row);
+/// What the adopted configuration says of a drive that shall take a new run; errc::below_floor if
+/// it takes none (hazards F5).
+expected<drive_fact> writable_drive(const evaluation_context& context, const drive_uuid& drive);
 /// errc::cross_partition with what to tell a person.
 error cross_partition(lin directory, std::string_view name);
 

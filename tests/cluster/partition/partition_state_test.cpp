@@ -294,12 +294,19 @@ TEST_CASE("partition: a commit prepared below the floor is refused; the floor ou
 
   auto old = h.make(alice, write);
   auto refused = h.send(old);
+  h.commit_all();
   CHECK(h.code(refused) == errc::below_floor);
-  CHECK_FALSE(h.answer(refused).definite);
-  old.config = config_version{3}; // redone under the newer one, with the same sequence
-  auto redone = h.send(old);
+  CHECK(h.answer(refused).definite); // it has not happened and never will: its units can be freed
+  auto late = h.send(old);
+  CHECK(h.code(late) == errc::below_floor);
+  auto anew = h.make(alice, write); // redone under the newer one
+  anew.config = config_version{3};
+  auto redone = h.send(anew);
   h.commit_all();
   CHECK(h.code(redone) == errc::none);
+  anew.config = config_version{1}; // repeated: what it did, it did
+  auto repeated = h.send(anew);
+  CHECK(h.code(repeated) == errc::none);
 
   // The next leader knows configuration 1 only: it does not evaluate before it has the floor's.
   h.depose(false);

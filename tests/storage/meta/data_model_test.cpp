@@ -73,10 +73,35 @@ struct random_file : meta_harness {
     }
     size = std::max(size, op.size_at_least);
   }
+  /// A unit of one of the file's stripes gets a new run: the blocks come from there now, and
+  /// nothing else of the file changes.
+  void repair() {
+    auto page = must<layout_is>(op_get_layout{file, random(60) * block_bytes, ~0ull, 1});
+    if (page.stripes.empty())
+      return;
+    auto& stripe = page.stripes[0];
+    auto unit = static_cast<std::uint32_t>(random(stripe.layout.units.size()));
+    auto old = stripe.layout.units[unit].run;
+    auto run = maker.make(1, 2, stripe.layout.unit_blocks).units[0].run;
+    run.drive = stripe_maker::drive(static_cast<std::uint8_t>(random(12)));
+    bool taken = false;
+    for (std::uint32_t i = 0; i < stripe.layout.units.size(); ++i)
+      taken |= i != unit && stripe.layout.units[i].run.drive == run.drive;
+    auto attributes = stat(file);
+    auto code = refused(op_repair_unit{stripe.id, stripe.version, unit, run});
+    CHECK((code == errc::invalid_argument || !taken));
+    CHECK((code == errc::none || code == errc::invalid_argument)); // too many on the node
+    if (code == errc::none && unit == 0)
+      for (auto& [block, source] : blocks)
+        if (source.first == old.born.value)
+          source.first = run.born.value;
+    CHECK(stat(file) == attributes);
+  }
   void step() {
     op_commit_write op;
     op.id = file;
-    switch (random(8)) {
+    switch (random(9)) {
+    case 8: return repair();
     case 0: op.truncate_to = random(61) * block_bytes + random(2) * 100; break;
     case 1:
       op = random_commit();
