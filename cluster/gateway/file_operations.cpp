@@ -120,17 +120,39 @@ procedure<expected<call_result>> file_operations::open(call_open call, give_up_f
   if (call.mode.truncate && !call.mode.write)
     co_return error{errc::invalid_argument, "truncating needs a handle that writes"};
   auto file = files_.record(call.id);
-  auto handle = files_.open(file, call.mode);
-  if (call.mode.truncate) {
-    auto done = co_await truncate(file, 0, false, give_up);
-    if (!done) {
-      files_.close(handle);
-      if (file->handles == 0)
-        co_await let_go(file);
-      co_return done.error();
-    }
+  auto handle = files_.open(file, call.mode); // removals that begin now know of it
+  auto there = co_await outlive_removals(file);
+  if (there && call.mode.truncate)
+    there = co_await truncate(file, 0, false, give_up);
+  if (!there) {
+    co_await close_again(handle);
+    co_return there.error();
   }
   co_return call_result{file_opened{handle, std::nullopt}};
+}
+
+/// Waits for removals that began when the file was not open and may have taken it.
+/// @returns errc::stale_handle if one did.
+procedure<expected<void>> file_operations::outlive_removals(file_ptr file) {
+  auto mark = removals_.mark();
+  auto group = partitions_.group_of(file->id);
+  if (!removals_.may_take(file->id, group, mark))
+    co_return expected<void>{};
+  while (removals_.may_take(file->id, group, mark))
+    co_await removals_.changed.wait();
+  meta_operation question = op_get_attributes{file->id};
+  auto answer = co_await partitions_.ask_for<attributes_are>(std::move(question));
+  if (!answer)
+    co_return answer.error();
+  if (answer->attributes.link_count == 0 && !file->orphan) // it waits for the cleaner only
+    co_return error{errc::stale_handle, to_string(file->id) + " was removed"};
+  co_return expected<void>{};
+}
+
+procedure<void> file_operations::close_again(file_handle handle) {
+  auto file = files_.close(handle);
+  if (file->handles == 0)
+    co_await let_go(file);
 }
 
 procedure<file_handle> file_operations::open_new(inode_attributes attributes, handle_mode mode,
@@ -193,13 +215,18 @@ procedure<expected<call_result>> file_operations::release(call_release call) {
 
 /// Nobody has the file open any more: everything goes, unless somebody opens it meanwhile.
 procedure<void> file_operations::let_go(file_ptr file) {
+  while (removals_.keeps(file->id)) // whether it is an orphan is not known yet
+    co_await removals_.changed.wait();
   auto held = co_await file->lock.acquire();
   co_await flusher_.drain(file);
   if (file->handles > 0)
     co_return;
   flusher_.drop_clean(file);
   co_await leases_.release(file->id);
+  if (file->handles > 0 || removals_.keeps(file->id))
+    co_return; // whoever closes it next sees to the rest
   if (std::exchange(file->orphan, false)) {
+    auto removal = removals_.begin(partitions_.group_of(file->id), file->id, false);
     meta_operation operation = op_release_orphan{file->id};
     auto answer = co_await partitions_.ask(std::move(operation));
     static_cast<void>(answer); // if it was not heard, the orphan goes with this client's session

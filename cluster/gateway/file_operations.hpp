@@ -7,6 +7,7 @@
 #include "cluster/gateway/lease_keeper.hpp"
 #include "cluster/gateway/metadata_exchange.hpp"
 #include "cluster/gateway/open_files.hpp"
+#include "cluster/gateway/removals.hpp"
 
 #include <map>
 #include <memory>
@@ -26,9 +27,9 @@ using give_up_flag = std::shared_ptr<bool>;
 class file_operations {
 public:
   file_operations(gateway_context& context, metadata_exchange& partitions, lease_keeper& leases,
-                  file_flusher& flusher, file_reader& reader, open_files& files)
+                  file_flusher& flusher, file_reader& reader, open_files& files, removals& removals)
     : ctx_(context), partitions_(partitions), leases_(leases), flusher_(flusher), reader_(reader),
-      files_(files) {}
+      files_(files), removals_(removals) {}
 
   procedure<expected<call_result>> get_attributes(call_get_attributes call);
   procedure<expected<call_result>> set_attributes(call_set_attributes call, give_up_flag give_up);
@@ -69,6 +70,8 @@ private:
                   const block_contents& around);
   procedure<void> give_lease_away(file_ptr file);
   procedure<void> let_go(file_ptr file);
+  procedure<expected<void>> outlive_removals(file_ptr file);
+  procedure<void> close_again(file_handle handle);
   procedure<expected<call_result>> make_durable(file_handle handle, bool closing);
   std::optional<error> untold_error(file_handle handle);
 
@@ -78,6 +81,7 @@ private:
   file_flusher& flusher_;
   file_reader& reader_;
   open_files& files_;
+  removals& removals_;
 };
 
 } // namespace troupe

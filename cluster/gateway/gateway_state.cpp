@@ -9,6 +9,7 @@
 #include "cluster/gateway/metadata_exchange.hpp"
 #include "cluster/gateway/name_operations.hpp"
 #include "cluster/gateway/open_files.hpp"
+#include "cluster/gateway/removals.hpp"
 #include "cluster/gateway/stripe_store.hpp"
 #include "cluster/gateway/unit_reader.hpp"
 
@@ -23,7 +24,8 @@ public:
     : ctx(options, std::move(view)), partitions(ctx), drives(ctx), leases(ctx, partitions),
       stripes(ctx, drives), units(ctx, drives), flusher(ctx, partitions, leases, stripes),
       reader(ctx, partitions, leases, units), files(options.cached_extents_max),
-      data(ctx, partitions, leases, flusher, reader, files), names(ctx, partitions, files, data) {
+      data(ctx, partitions, leases, flusher, reader, files, removed),
+      names(ctx, partitions, files, removed, data) {
     partitions.listen({[this](group_id g, slot_id s) { leases.session_ready(g, s); },
                        [this](group_id g) { leases.session_lost(g); },
                        [this](group_id g) { leases.leader_changed(g); }});
@@ -44,6 +46,7 @@ public:
   file_flusher flusher;
   file_reader reader;
   open_files files;
+  removals removed;
   file_operations data;
   name_operations names;
   std::map<call_token, give_up_flag> calls; ///< Not answered yet.

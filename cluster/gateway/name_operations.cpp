@@ -183,28 +183,44 @@ procedure<expected<call_result>> name_operations::link(call_link call) {
 
 // -- removing and moving --------------------------------------------------------------------------
 
-/// The file of that name if this client has it open: its inode must outlive the name.
-procedure<lin> name_operations::held_file(lin directory, std::string name) {
+/// What a name leads to (0: nothing), if that matters: an open file must outlive it. Nothing if it
+/// was not asked.
+procedure<std::optional<lin>> name_operations::file_behind(lin directory, std::string name) {
   if (!files_.any())
-    co_return lin{};
+    co_return std::nullopt;
   auto entry = co_await find(directory, std::move(name));
-  if (!entry || entry->kind != file_kind::regular)
-    co_return lin{};
-  auto file = files_.find(entry->child);
-  co_return file && file->handles > 0 ? entry->child : lin{};
+  if (entry)
+    co_return entry->child;
+  co_return entry.error().code == errc::not_found ? std::optional{lin{}} : std::nullopt;
+}
+
+/// To be called when the removal begins: nothing may come between.
+name_operations::removal_target name_operations::decide_on(std::optional<lin> file) const {
+  auto open = file ? files_.find(*file) : nullptr;
+  return {file, open && open->handles > 0 ? *file : lin{}};
+}
+
+/// Unless it certainly did not happen, the last close lets the inode go; if there is nothing to let
+/// go after all, that does no harm.
+void name_operations::note_outcome(const removal_target& target, const meta_answer& answer) {
+  bool may_be_gone = answer.outcome || answer.outcome.error().code == errc::may_have_happened;
+  if (auto file = files_.find(target.held); target.held && file && may_be_gone)
+    file->orphan = true;
 }
 
 procedure<expected<call_result>> name_operations::unlink(call_unlink call) {
   auto valid = check_entry_name(call.name);
   if (!valid)
     co_return valid.error();
-  auto held = co_await held_file(call.directory, call.name);
-  meta_operation operation = op_unlink{call.directory, std::move(call.name), held};
-  auto answer = co_await partitions_.ask_for<done>(std::move(operation));
-  if (!answer)
-    co_return answer.error();
-  if (auto file = files_.find(held); held && file)
-    file->orphan = true;
+  auto file = co_await file_behind(call.directory, call.name);
+  auto target = decide_on(file);
+  auto removal =
+    removals_.begin(partitions_.group_of(call.directory), target.file, bool{target.held});
+  meta_operation operation = op_unlink{call.directory, std::move(call.name), target.held};
+  auto answer = co_await partitions_.ask(std::move(operation));
+  note_outcome(target, answer);
+  if (!answer.outcome)
+    co_return answer.outcome.error();
   co_return call_result{done{}};
 }
 
@@ -251,9 +267,15 @@ procedure<expected<call_result>> name_operations::rename(call_rename call) {
   }
   if (!partitions_.same_partition(call.from_directory, call.to_directory))
     co_return other_partition("a move between directories of different partitions");
-  lin held;
-  if (!call.no_replace && !call.exchange)
-    held = co_await held_file(call.to_directory, call.to_name);
+  bool replaces = !call.no_replace && !call.exchange;
+  removal_target target;
+  std::optional<removals::under_way> removal;
+  if (replaces) {
+    auto file = co_await file_behind(call.to_directory, call.to_name);
+    target = decide_on(file);
+    removal.emplace(
+      removals_.begin(partitions_.group_of(call.to_directory), target.file, bool{target.held}));
+  }
   op_rename change;
   change.from_directory = call.from_directory;
   change.from_name = std::move(call.from_name);
@@ -261,17 +283,16 @@ procedure<expected<call_result>> name_operations::rename(call_rename call) {
   change.to_name = std::move(call.to_name);
   change.no_replace = call.no_replace;
   change.exchange = call.exchange;
-  change.held = held;
+  change.held = target.held;
   meta_operation operation = std::move(change);
-  auto answer = co_await partitions_.ask_for<done>(std::move(operation));
-  if (!answer) {
-    auto why = answer.error();
+  auto answer = co_await partitions_.ask(std::move(operation));
+  note_outcome(target, answer);
+  if (!answer.outcome) {
+    auto why = answer.outcome.error();
     if (why.code == errc::cross_partition && !why.id)
       why.id = trp::cross_partition_rename;
     co_return why;
   }
-  if (auto file = files_.find(held); held && file)
-    file->orphan = true;
   co_return call_result{done{}};
 }
 

@@ -5,6 +5,10 @@
 #include "cluster/gateway/gateway_context.hpp"
 #include "cluster/gateway/metadata_exchange.hpp"
 #include "cluster/gateway/open_files.hpp"
+#include "cluster/gateway/removals.hpp"
+
+#include <optional>
+#include <string>
 
 namespace troupe {
 
@@ -16,8 +20,8 @@ namespace troupe {
 class name_operations {
 public:
   name_operations(gateway_context& context, metadata_exchange& partitions, open_files& files,
-                  file_operations& data)
-    : ctx_(context), partitions_(partitions), files_(files), data_(data) {}
+                  removals& removals, file_operations& data)
+    : ctx_(context), partitions_(partitions), files_(files), removals_(removals), data_(data) {}
 
   procedure<expected<call_result>> lookup(call_lookup call);
   procedure<expected<call_result>> resolve(call_resolve call);
@@ -36,11 +40,19 @@ private:
   procedure<expected<call_result>> make_directory_elsewhere(call_make call, slot_id slot);
   procedure<expected<call_result>> open_existing(call_create call, give_up_flag give_up);
   procedure<expected<call_result>> remove_in_steps(lin directory, std::string name);
-  procedure<lin> held_file(lin directory, std::string name);
+  /// A name that shall go, and the file that may go with it.
+  struct removal_target {
+    std::optional<lin> file; ///< What the name leads to; nothing if that was not asked.
+    lin held;                ///< The same, if this client has it open.
+  };
+  procedure<std::optional<lin>> file_behind(lin directory, std::string name);
+  removal_target decide_on(std::optional<lin> file) const;
+  void note_outcome(const removal_target& target, const meta_answer& answer);
 
   gateway_context& ctx_;
   metadata_exchange& partitions_;
   open_files& files_;
+  removals& removals_;
   file_operations& data_;
 };
 

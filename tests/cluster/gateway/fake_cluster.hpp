@@ -44,7 +44,8 @@ public:
   void interrupt(call_token token, std::size_t client = 0);
 
   /// Lets time pass.
-  void run_for(std::uint64_t ms);
+  void run_for(std::uint64_t ms) { run_for_us(ms * 1000); }
+  void run_for_us(std::uint64_t us);
   instant now() const { return {now_, {1'700'000'000'000'000'000 + static_cast<long>(now_.ns)}}; }
 
   // harm
@@ -268,8 +269,8 @@ inline bool fake_cluster::step(boot_time until) {
   return true;
 }
 
-inline void fake_cluster::run_for(std::uint64_t ms) {
-  boot_time until{now_.ns + ms * 1'000'000};
+inline void fake_cluster::run_for_us(std::uint64_t us) {
+  boot_time until{now_.ns + us * 1000};
   while (step(until)) {
   }
 }
