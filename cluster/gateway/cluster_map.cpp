@@ -5,8 +5,7 @@
 namespace troupe {
 
 bool takes_data(drive_state state) {
-  return state == drive_state::healthy || state == drive_state::fresh
-         || state == drive_state::suspect;
+  return state == drive_state::healthy || state == drive_state::suspect;
 }
 
 cluster_map::cluster_map(cluster_view view) {
@@ -96,6 +95,11 @@ bool cluster_map::readable(const drive_uuid& uuid) const {
   if (!d || !link_up(d->node))
     return false;
   return d->state != drive_state::dead && d->state != drive_state::gone;
+}
+
+bool cluster_map::writable(const drive_uuid& uuid) const {
+  const auto* d = drive(uuid);
+  return d && takes_data(d->state);
 }
 
 std::vector<drive_candidate> cluster_map::candidates(boot_time now) const {

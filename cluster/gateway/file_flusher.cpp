@@ -320,6 +320,9 @@ procedure<void> file_flusher::commit(file_ptr file, batch work) {
                         std::make_move_iterator(work.pieces.end()));
     co_return;
   }
+  note_refusal(cause);
+  if (cause.code == errc::below_floor && answer.definite)
+    keep_well_placed(file, work, cause);
   dissolve(file, work, answer.definite);
   bool passing = is_passing_refusal(cause.code) && cause.id != trp::no_quorum;
   if (file->refusals++ == 0)
@@ -369,6 +372,30 @@ void file_flusher::committed(const file_ptr& file, const batch& work,
     file->buffer.drop_clean((file->size - 1) / block_bytes);
   account(file);
   file->dirty_since = ctx_.now();
+}
+
+/// The drive that the partition does not take rests, so that it is not chosen again at once.
+void file_flusher::note_refusal(const error& cause) {
+  if (auto drive = drive_that_takes_no_data(cause))
+    ctx_.map.rest(*drive, ctx_.in_ms(ctx_.options.drive_rest_ms));
+}
+
+/// Of a commit that was refused because of drives, what does not lie on them waits for the next
+/// one; `work` keeps the rest, or all if it is not known which drives.
+void file_flusher::keep_well_placed(const file_ptr& file, batch& work, const error& cause) {
+  auto refused = drive_that_takes_no_data(cause);
+  auto is_badly_placed = [&](const file_record::stored_piece& piece) {
+    const auto& units = piece.stripe.layout.units;
+    return std::any_of(units.begin(), units.end(), [&](const stripe_unit& unit) {
+      return unit.run.drive == refused || !ctx_.map.writable(unit.run.drive);
+    });
+  };
+  auto well = std::stable_partition(work.pieces.begin(), work.pieces.end(), is_badly_placed);
+  if (well == work.pieces.begin())
+    return;
+  file->stored.insert(file->stored.begin(), std::make_move_iterator(well),
+                      std::make_move_iterator(work.pieces.end()));
+  work.pieces.erase(well, work.pieces.end());
 }
 
 void file_flusher::dissolve(const file_ptr& file, const batch& work, bool free_units) {
@@ -456,6 +483,7 @@ procedure<expected<void>> file_flusher::commit_directly(file_ptr file, op_commit
         doubt(file);
       co_return cause;
     }
+    note_refusal(cause);
     if (cause.code == errc::stale)
       co_await leases_.confirm(file->id);
     co_await ctx_.map_changed.wait_until(ctx_.in_ms(pause_ms(refusals + 1)));

@@ -73,6 +73,8 @@ private:
                  bool still_buffered);
   void take_committed(const file_ptr& file, lease_id lease, const meta_answer& answer);
   void dissolve(const file_ptr& file, const batch& work, bool free_units);
+  void note_refusal(const error& cause);
+  void keep_well_placed(const file_ptr& file, batch& work, const error& cause);
   procedure<expected<lease_id>> lease_for_commit(file_ptr file);
   void doubt(const file_ptr& file);
   void account(const file_ptr& file);

@@ -21,7 +21,7 @@ bool is_small(std::uint64_t size) {
 
 inode_attributes file_operations::with_own_writes(inode_attributes attributes) const {
   auto file = files_.find(attributes.id);
-  if (!file || !leases_.held(attributes.id))
+  if (!file || !leases_.good(attributes.id))
     return attributes;
   attributes.size = file->size;
   if (file->buffer.unsettled_blocks() > 0) {
@@ -31,12 +31,36 @@ inode_attributes file_operations::with_own_writes(inode_attributes attributes) c
   return attributes;
 }
 
+bool file_operations::in_doubt(lin id) const {
+  auto file = files_.find(id);
+  return file && !leases_.good(id) && (leases_.held(id) || !file->settled());
+}
+
+procedure<expected<inode_attributes>> file_operations::certain_attributes(lin id) {
+  auto deadline = ctx_.in_ms(ctx_.options.wait_ms_max);
+  for (;;) {
+    if (auto file = files_.find(id); file && in_doubt(id)) {
+      auto certain = co_await reader_.wait_for_own_writes(file, deadline);
+      if (!certain)
+        co_return certain.error();
+    }
+    meta_operation operation = op_get_attributes{id};
+    auto answer = co_await partitions_.ask_for<attributes_are>(std::move(operation));
+    if (!answer)
+      co_return answer.error();
+    if (!in_doubt(id))
+      co_return with_own_writes(answer->attributes);
+    if (ctx_.now() >= deadline)
+      co_return error{errc::unavailable, "the write lease of " + to_string(id) + " is in doubt",
+                      trp::no_quorum};
+  }
+}
+
 procedure<expected<call_result>> file_operations::get_attributes(call_get_attributes call) {
-  meta_operation operation = op_get_attributes{call.id};
-  auto answer = co_await partitions_.ask_for<attributes_are>(std::move(operation));
-  if (!answer)
-    co_return answer.error();
-  co_return call_result{attributes_are{with_own_writes(answer->attributes)}};
+  auto attributes = co_await certain_attributes(call.id);
+  if (!attributes)
+    co_return attributes.error();
+  co_return call_result{attributes_are{*attributes}};
 }
 
 procedure<expected<call_result>> file_operations::set_attributes(call_set_attributes call,
@@ -74,6 +98,8 @@ procedure<expected<call_result>> file_operations::set_attributes(call_set_attrib
   if (file && leases_.good(call.id) && file->committed.change_count != change_count_unknown
       && answer->attributes.change_count > file->committed.change_count)
     file->committed.change_count = answer->attributes.change_count; // by this client itself
+  if (in_doubt(call.id))
+    co_return co_await get_attributes({call.id});
   co_return call_result{attributes_are{with_own_writes(answer->attributes)}};
 }
 
@@ -131,15 +157,15 @@ procedure<expected<call_result>> file_operations::open(call_open call, give_up_f
   co_return call_result{file_opened{handle, std::nullopt}};
 }
 
-/// Waits for removals that began when the file was not open and may have taken it.
+/// Waits for removals that began when the file was not open and may take it.
 /// @returns errc::stale_handle if one did.
 procedure<expected<void>> file_operations::outlive_removals(file_ptr file) {
   auto mark = removals_.mark();
   auto group = partitions_.group_of(file->id);
-  if (!removals_.may_take(file->id, group, mark))
-    co_return expected<void>{};
   while (removals_.may_take(file->id, group, mark))
     co_await removals_.changed.wait();
+  if (!removals_.may_have_taken(file->id, group))
+    co_return expected<void>{};
   meta_operation question = op_get_attributes{file->id};
   auto answer = co_await partitions_.ask_for<attributes_are>(std::move(question));
   if (!answer)

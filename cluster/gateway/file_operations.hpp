@@ -48,8 +48,13 @@ public:
   /// Sets the size of a file that somebody holds in `handles`; `passing` if only for this call.
   procedure<expected<void>> truncate(file_ptr file, std::uint64_t size, bool passing,
                                      give_up_flag give_up);
-  /// The attributes as this client's own writes made them.
+  /// The attributes as this client's own writes made them. Not while they are in doubt.
   inode_attributes with_own_writes(inode_attributes attributes) const;
+  /// True while it is not known whether one's own writes are the newest content: the write lease
+  /// is held and not good, or is lost and something is not committed.
+  bool in_doubt(lin file) const;
+  /// The attributes of now, asked when the doubt is over.
+  procedure<expected<inode_attributes>> certain_attributes(lin file);
 
   // what happens to leases
   void recalled(lin file);

@@ -37,6 +37,8 @@ public:
   /// Committed bytes [offset, offset + bytes) for the holder of the lease, zeros beyond the end.
   procedure<expected<byte_vector>> read_committed(file_ptr file, std::uint64_t offset,
                                                   std::uint64_t bytes);
+  /// Waits until this client's own writes are the newest content, or committed, or given up.
+  procedure<expected<void>> wait_for_own_writes(file_ptr file, boot_time deadline);
 
 private:
   /// Parts of an answer that are being fetched at once.
@@ -47,7 +49,6 @@ private:
     countdown running;
   };
 
-  procedure<expected<void>> wait_for_own_writes(file_ptr file, boot_time deadline);
   procedure<expected<void>> make_layout_current(file_ptr file, std::uint64_t offset,
                                                 std::uint64_t bytes, std::uint64_t ahead);
   procedure<expected<void>> fetch_layout(file_ptr file, std::uint64_t offset, std::uint64_t bytes,

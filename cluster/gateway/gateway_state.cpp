@@ -23,7 +23,7 @@ public:
   parts(gateway_options options, cluster_view view)
     : ctx(options, std::move(view)), partitions(ctx), drives(ctx), leases(ctx, partitions),
       stripes(ctx, drives), units(ctx, drives), flusher(ctx, partitions, leases, stripes),
-      reader(ctx, partitions, leases, units), files(options.cached_extents_max),
+      reader(ctx, partitions, leases, units), files(options.cached_extents_max), removed(ctx),
       data(ctx, partitions, leases, flusher, reader, files, removed),
       names(ctx, partitions, files, removed, data) {
     partitions.listen({[this](group_id g, slot_id s) { leases.session_ready(g, s); },

@@ -13,6 +13,18 @@ constexpr std::uint32_t redirects_max = 3;
 bool is_registration(const meta_operation& op) {
   return std::holds_alternative<op_register_client>(op);
 }
+/// The first drive of new units that the view does not take data on.
+std::optional<drive_uuid> unwritable_drive(const meta_operation& op, const cluster_map& map) {
+  if (const auto* commit = std::get_if<op_commit_write>(&op))
+    for (const auto& stripe : commit->stripes)
+      for (const auto& unit : stripe.units)
+        if (!map.writable(unit.run.drive))
+          return unit.run.drive;
+  if (const auto* repair = std::get_if<op_repair_unit>(&op))
+    if (!map.writable(repair->run.drive))
+      return repair->run.drive;
+  return std::nullopt;
+}
 bool is_lease_operation(const meta_operation& op) {
   return std::holds_alternative<op_renew_leases>(op)
          || std::holds_alternative<op_acquire_write_lease>(op)
@@ -30,6 +42,7 @@ struct metadata_exchange::conversation {
   std::uint64_t sequence = 0;
   bool change = false;
   bool uncertain = false; ///< A request was sent whose fate is unknown.
+  config_version config;  ///< Under which all drives of new units took data.
   std::uint32_t sent_count = 0;
   std::uint32_t redirects = 0;
   std::uint64_t backoff_ms = 0;
@@ -95,6 +108,14 @@ procedure<void> metadata_exchange::converse(std::shared_ptr<conversation> talk) 
       talk->answer.outcome = wait_is_over(*talk);
       co_return;
     }
+    auto unwritable = unwritable_drive(talk->operation, ctx_.map);
+    if (!unwritable) {
+      talk->config = ctx_.map.view().version;
+    } else if (!talk->uncertain) {
+      talk->answer.outcome = takes_no_data(*unwritable);
+      talk->answer.definite = true;
+      co_return;
+    }
     if (talk->change && talk->sequence == 0)
       talk->sequence = sequences_.begin(talk->slot);
     co_await attempt(talk);
@@ -154,7 +175,7 @@ meta_request metadata_exchange::request_of(const conversation& talk) {
   request.client_incarnation = talk.session;
   request.sequence = talk.sequence;
   request.low_water = sequences_.low_water(talk.slot);
-  request.config = ctx_.map.view().version;
+  request.config = talk.config;
   request.epoch = epoch_;
   request.operation = talk.operation;
   return request;

@@ -15,8 +15,9 @@ namespace troupe {
 /// How one operation of a partition ended for its caller.
 struct meta_answer {
   expected<meta_result> outcome;
-  /// The outcome was committed as the result of this sequence: a refusal that is definite has not
-  /// happened and never will, for all others a repeated message may still be on its way.
+  /// The outcome was committed as the result of this sequence, or none was ever executed and none
+  /// is on its way: a refusal that is definite has not happened and never will, for all others a
+  /// repeated message may still arrive.
   bool definite = false;
   boot_time sent_at; ///< When the request that was answered went out.
   /// It was not the first request: what is answered may have been executed a while ago, and the
@@ -27,6 +28,12 @@ struct meta_answer {
 /// Gets operations executed by partitions, exactly once: finds leaders, repeats under the same
 /// sequence until there is an answer or the bounded wait is over, registers the client in each
 /// group before its first change, and registers anew when a group forgot it.
+///
+/// What brings new units into the metadata names the configuration under which all their drives
+/// take data, as of the moment of sending (hazards M1, F5). If a newer one does not take them any
+/// more, it is refused here (errc::below_floor, as by the partition), to be laid out again; unless
+/// an earlier request may have been executed: that one is repeated as it was, and the partition
+/// knows its result or refuses it for good.
 class metadata_exchange {
 public:
   /// What the exchange finds out about a group by the way.

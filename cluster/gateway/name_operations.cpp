@@ -31,13 +31,9 @@ procedure<expected<entry_found>> name_operations::find(lin directory, std::strin
 }
 
 procedure<expected<inode_attributes>> name_operations::attributes_of(entry_found entry) {
-  if (entry.attributes)
+  if (entry.attributes && !data_.in_doubt(entry.child))
     co_return data_.with_own_writes(*entry.attributes);
-  meta_operation operation = op_get_attributes{entry.child};
-  auto answer = co_await partitions_.ask_for<attributes_are>(std::move(operation));
-  if (!answer)
-    co_return answer.error();
-  co_return data_.with_own_writes(answer->attributes);
+  co_return co_await data_.certain_attributes(entry.child);
 }
 
 procedure<expected<call_result>> name_operations::lookup(call_lookup call) {
@@ -184,14 +180,17 @@ procedure<expected<call_result>> name_operations::link(call_link call) {
 // -- removing and moving --------------------------------------------------------------------------
 
 /// What a name leads to (0: nothing), if that matters: an open file must outlive it. Nothing if it
-/// was not asked.
-procedure<std::optional<lin>> name_operations::file_behind(lin directory, std::string name) {
+/// was not asked. An error ends the removal: nobody knows what it would take.
+procedure<expected<std::optional<lin>>> name_operations::file_behind(lin directory,
+                                                                     std::string name) {
   if (!files_.any())
-    co_return std::nullopt;
+    co_return std::optional<lin>{};
   auto entry = co_await find(directory, std::move(name));
   if (entry)
-    co_return entry->child;
-  co_return entry.error().code == errc::not_found ? std::optional{lin{}} : std::nullopt;
+    co_return std::optional{entry->child};
+  if (entry.error().code == errc::not_found)
+    co_return std::optional{lin{}};
+  co_return entry.error();
 }
 
 /// To be called when the removal begins: nothing may come between.
@@ -213,7 +212,9 @@ procedure<expected<call_result>> name_operations::unlink(call_unlink call) {
   if (!valid)
     co_return valid.error();
   auto file = co_await file_behind(call.directory, call.name);
-  auto target = decide_on(file);
+  if (!file)
+    co_return file.error();
+  auto target = decide_on(*file);
   auto removal =
     removals_.begin(partitions_.group_of(call.directory), target.file, bool{target.held});
   meta_operation operation = op_unlink{call.directory, std::move(call.name), target.held};
@@ -272,7 +273,9 @@ procedure<expected<call_result>> name_operations::rename(call_rename call) {
   std::optional<removals::under_way> removal;
   if (replaces) {
     auto file = co_await file_behind(call.to_directory, call.to_name);
-    target = decide_on(file);
+    if (!file)
+      co_return file.error();
+    target = decide_on(*file);
     removal.emplace(
       removals_.begin(partitions_.group_of(call.to_directory), target.file, bool{target.held}));
   }
@@ -312,9 +315,12 @@ procedure<expected<call_result>> name_operations::read_directory(call_read_direc
   auto answer = co_await partitions_.ask_for<directory_page>(std::move(operation));
   if (!answer)
     co_return answer.error();
-  for (auto& entry : answer->entries)
-    if (entry.attributes)
+  for (auto& entry : answer->entries) {
+    if (entry.attributes && data_.in_doubt(entry.child))
+      entry.attributes.reset(); // whoever wants them asks, and waits
+    else if (entry.attributes)
       entry.attributes = data_.with_own_writes(*entry.attributes);
+  }
   co_return call_result{std::move(*answer)};
 }
 

@@ -45,7 +45,7 @@ private:
     std::optional<lin> file; ///< What the name leads to; nothing if that was not asked.
     lin held;                ///< The same, if this client has it open.
   };
-  procedure<std::optional<lin>> file_behind(lin directory, std::string name);
+  procedure<expected<std::optional<lin>>> file_behind(lin directory, std::string name);
   removal_target decide_on(std::optional<lin> file) const;
   void note_outcome(const removal_target& target, const meta_answer& answer);
 

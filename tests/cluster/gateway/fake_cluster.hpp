@@ -53,9 +53,11 @@ public:
   void change_leader(group_id group);   ///< To the next replica on a node that is up.
   /// What a client asks partitions gets lost.
   void cut_off(std::size_t client, bool off) { clients_[client].cut_off = off; }
-  double lose_requests = 0; ///< Share of requests to partitions that get lost…
-  double lose_answers = 0;  ///< …and of their answers.
-  double lose_stores = 0;   ///< Share of requests to drives that get no answer.
+  bool view_names_leaders = false; ///< Else a view's leaders are often wrong.
+  bool hold_views = false;         ///< Newer configurations do not reach the gateways.
+  double lose_requests = 0;        ///< Share of requests to partitions that get lost…
+  double lose_answers = 0;         ///< …and of their answers.
+  double lose_stores = 0;          ///< Share of requests to drives that get no answer.
 
   fake_drive& drive(const drive_uuid& id) { return drives_.at(id); }
   std::map<drive_uuid, fake_drive>& drives() { return drives_; }
@@ -69,6 +71,8 @@ public:
 
   std::vector<damage_seen> damage;
   std::vector<writes_lost> lost;
+  /// Commits that named a configuration under which one of their drives takes no data (F5).
+  std::uint64_t misnamed_commits = 0;
   std::uint64_t random(std::uint64_t below) { return random_() % below; }
 
 private:
@@ -77,6 +81,7 @@ private:
     bool cut_off = false;
   };
   void take(std::size_t client, gateway_effects effects);
+  void check_plan(const meta_request& request);
   void execute(std::size_t client, send_meta x);
   void execute(std::size_t client, send_drive x);
   void after_us(std::uint64_t us, std::function<void()> what);
@@ -92,6 +97,7 @@ private:
   std::map<std::pair<boot_time, std::uint64_t>, std::function<void()>> events_;
   std::map<drive_uuid, fake_drive> drives_;
   std::map<drive_uuid, drive_state> states_;
+  std::map<config_version, std::map<drive_uuid, drive_state>> pushed_; ///< What each version said.
   std::map<group_id, fake_partition> partitions_;
   std::map<replica_id, node_id> replica_nodes_;
   std::map<node_id, bool> nodes_;
@@ -117,6 +123,7 @@ inline fake_cluster::fake_cluster(shape s) : shape_(s), random_(s.seed) {
     }
   }
   std::uint64_t replicas = 0;
+  pushed_[version_] = states_;
   auto slots_each = slot_count / s.groups;
   for (std::uint32_t g = 1; g <= s.groups; ++g) {
     auto& partition = partitions_[group_id{g}];
@@ -151,7 +158,8 @@ inline cluster_view fake_cluster::view() const {
     group.id = id;
     for (auto replica : partition.replicas)
       group.replicas.push_back({replica, replica_nodes_.at(replica), {}});
-    group.leader = group.replicas.front().id; // often wrong
+    group.leader =
+      view_names_leaders ? partition.replicas[partition.leader] : group.replicas.front().id;
     out.groups.push_back(std::move(group));
     out.slots.push_back(
       {*partition.slots.begin(), static_cast<std::uint16_t>(*partition.slots.rbegin() + 1), id});
@@ -196,12 +204,28 @@ inline void fake_cluster::take(std::size_t client, gateway_effects effects) {
       lost.push_back(*gone);
     else if (std::holds_alternative<fetch_config>(effect))
       after_us(delay(), [this, client] {
-        input(client, [&](auto& g, auto& out) { g.update_view(view(), now(), out); });
+        if (!hold_views)
+          input(client, [&](auto& g, auto& out) { g.update_view(view(), now(), out); });
       });
   }
 }
 
+/// At the moment of sending, every commit names a configuration that takes all its units.
+inline void fake_cluster::check_plan(const meta_request& request) {
+  const auto* commit = std::get_if<op_commit_write>(&request.operation);
+  auto known = pushed_.find(request.config);
+  if (!commit || known == pushed_.end())
+    return;
+  for (const auto& stripe : commit->stripes)
+    for (const auto& unit : stripe.units)
+      if (known->second.at(unit.run.drive) != drive_state::healthy) {
+        ++misnamed_commits;
+        return;
+      }
+}
+
 inline void fake_cluster::execute(std::size_t client, send_meta x) {
+  check_plan(x.request);
   after_us(delay(), [this, client, x = std::move(x)] {
     auto node = x.node;
     if (!nodes_.at(node)) {
@@ -330,9 +354,10 @@ inline void fake_cluster::set_drive_state(const drive_uuid& id, drive_state stat
 inline void fake_cluster::push_view(bool raise) {
   if (raise)
     ++version_.value;
+  pushed_[version_] = states_;
   for (auto& [id, partition] : partitions_)
     partition.config = version_;
-  for (std::size_t i = 0; i < clients_.size(); ++i)
+  for (std::size_t i = 0; i < clients_.size() && !hold_views; ++i)
     input(i, [&](auto& g, auto& out) { g.update_view(view(), now(), out); });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/partition/lease_table_state.hpp"
 #include "storage/base/assert.hpp"
 #include "storage/base/clock.hpp"
 #include "storage/meta/cleaner.hpp"
@@ -13,7 +14,7 @@
 namespace troupe::test {
 
 /// One metadata partition without consensus: the real evaluation over rows in memory, committed at
-/// once, and a small table of leases that a change of leader empties, as a real one does.
+/// once, and the real table of leases, which a change of leader empties.
 class fake_partition {
 public:
   group_id id;
@@ -22,23 +23,24 @@ public:
   std::set<std::uint16_t> slots;
   std::map<drive_uuid, drive_fact> drives;
   config_version config{1};
-  std::uint32_t lease_ms = 4000;
+  config_version floor; ///< Commits that name an older configuration are refused.
   meta_limits limits;
   std::uint64_t commits = 0;
   bool down = false; ///< No majority.
 
   map_view rows;
 
+  fake_partition() { leases_.begin(term_, boot_time{}, {}); }
   void make_root(wall_time now) { rows.apply(root_directory_rows(0, 0, 0777, now)); }
 
-  /// Another replica leads: it knows no lease, and grants none before `lease_ms` are over.
+  /// Another replica leads: it knows no lease until clients name theirs.
   void change_leader(boot_time now) {
     leader = (leader + 1) % replicas.size();
-    ++term_;
-    for (auto& [file, lease] : std::exchange(leases_, {}))
-      old_leases_[file] = lease; // and those that the leader before had not heard of yet
-    elected_ = now;
+    leases_.begin(++term_, now, registered_);
   }
+  /// Clients may hold leases that this leader does not know.
+  bool reclaiming(boot_time now) const { return leases_.reclaiming(now); }
+  std::size_t lease_count() const { return leases_.lease_count(); }
   /// The client is forgotten, as after a long silence.
   void forget(client_id client) {
     auto known = registered_.find(client);
@@ -52,8 +54,7 @@ public:
     auto result = expire_client(client, known->second, context, rows);
     rows.apply(std::get<evaluation>(result).batch);
     registered_.erase(known);
-    for (auto* table : {&leases_, &old_leases_})
-      std::erase_if(*table, [&](const auto& x) { return x.second.holder == client; });
+    leases_.forgotten(client);
   }
 
   /// Frees what no name and no client holds, as a leader does in the background.
@@ -98,139 +99,65 @@ public:
   }
 
 private:
-  struct lease_record {
-    lease_id lease;
-    client_id holder;
-    boot_time until;
-    bool recalled = false;
-  };
-
   slot_set slot_bits() const {
     slot_set out;
     for (auto s : slots)
       out.set(s);
     return out;
   }
-  boot_time after(boot_time now, std::uint64_t ms) const { return {now.ns + ms * 1'000'000}; }
-  bool reclaiming(boot_time now) const {
-    return term_ > 1 && now < after(elected_, lease_ms + 500);
-  }
-  lease_record* live(lin file, boot_time now) {
-    auto it = leases_.find(file);
-    if (it == leases_.end())
-      return nullptr;
-    if (now < after(it->second.until, 500))
-      return &it->second;
-    leases_.erase(it);
-    return nullptr;
-  }
-  /// A lease of an earlier leader that its holder names again in time.
-  bool reassert(lin file, lease_id lease, client_id client, boot_time now) {
-    auto old = old_leases_.find(file);
-    if (leases_.contains(file) || old == old_leases_.end() || !reclaiming(now)
-        || old->second.lease != lease || old->second.holder != client)
-      return false;
-    leases_[file] = {lease, client, after(now, lease_ms), false};
-    return true;
-  }
-  bool holds(lin file, lease_id lease, client_id client, boot_time now) {
-    auto* known = live(file, now);
-    if (known)
-      return known->lease == lease && known->holder == client;
-    return reassert(file, lease, client, now);
-  }
-  expected<lease_id> grant(lin file, client_id client, bool fresh, boot_time now) {
-    if (auto* known = live(file, now)) {
-      if (known->holder != client) {
-        known->recalled = true;
-        return error{errc::busy, "leased"};
-      }
-      known->until = after(now, lease_ms);
-      return known->lease;
-    }
-    if (!fresh && reclaiming(now) && old_leases_.contains(file)
-        && old_leases_[file].holder != client)
-      return error{errc::busy, "reclaiming"};
-    old_leases_.erase(file);
-    lease_id lease{term_ << 32 | ++leases_given_};
-    leases_[file] = {lease, client, after(now, lease_ms), false};
-    return lease;
-  }
-
   expected<meta_result> execute(const meta_request& request, boot_time now, wall_time wall,
                                 bool& definite) {
     const auto& op = request.operation;
     bool mine = slots.contains(slot_of(op).value);
     if (!mine)
       return error{errc::stale, "slot is elsewhere"};
-    auto known = registered_.find(request.client);
-    bool is_known = known != registered_.end() && known->second == request.client_incarnation;
-    if (auto* renew = std::get_if<op_renew_leases>(&op)) {
-      if (!is_known)
-        return error{errc::unknown_client, "renew"};
-      leases_renewed out;
-      for (const auto& x : renew->held) {
-        if (!holds(x.id, x.lease, request.client, now)) {
-          out.lost.push_back(x.id);
-          continue;
-        }
-        auto& record = leases_.at(x.id);
-        record.until = after(now, lease_ms);
-        if (record.recalled)
-          out.recalled.push_back(x.id);
-      }
-      return meta_result{std::move(out)};
+    leases_.tick(now);
+    client_ref client{request.client, request.client_incarnation};
+    if (auto* renewal = std::get_if<op_renew_leases>(&op)) {
+      auto renewed = leases_.renew(client, renewal->held, now);
+      if (!renewed)
+        return renewed.error();
+      return meta_result{std::move(*renewed)};
     }
     if (auto* acquire = std::get_if<op_acquire_write_lease>(&op)) {
-      if (!is_known)
-        return error{errc::unknown_client, "acquire"};
       auto attributes = evaluated(op_get_attributes{acquire->id}, request, wall, false, definite);
       if (!attributes)
         return attributes.error();
-      auto lease = grant(acquire->id, request.client, false, now);
+      auto lease = leases_.acquire(acquire->id, client, false, now);
       if (!lease)
         return lease.error();
-      return meta_result{
-        lease_granted{*lease, lease_ms, std::get<attributes_are>(*attributes).attributes}};
+      return meta_result{lease_granted{*lease, lease_options{}.lease_ms,
+                                       std::get<attributes_are>(*attributes).attributes}};
     }
     if (auto* release = std::get_if<op_release_lease>(&op)) {
-      auto* record = live(release->id, now);
-      if (record && record->lease == release->lease && record->holder == request.client)
-        leases_.erase(release->id);
-      auto old = old_leases_.find(release->id);
-      if (old != old_leases_.end() && old->second.lease == release->lease)
-        old_leases_.erase(old);
+      leases_.release(release->id, release->lease, client, now);
       return meta_result{done{}};
     }
-    auto file = file_read(op);
-    if (file) {
-      auto* record = live(*file, now);
-      if (record && record->holder != request.client) {
-        record->recalled = true;
-        return error{errc::busy, "is being written"};
-      }
-      if (!record && reclaiming(now) && old_leases_.contains(*file)
-          && old_leases_[*file].holder != request.client)
-        return error{errc::busy, "reclaiming"};
+    if (auto file = file_read(op)) {
+      auto allowed = leases_.may_read(*file, request.client, now);
+      if (!allowed)
+        return allowed.error();
     }
     auto* commit = std::get_if<op_commit_write>(&op);
-    bool lease_valid = commit && holds(commit->id, commit->lease, request.client, now);
+    bool lease_valid = commit && leases_.holds(commit->id, commit->lease, client, now);
+    auto commits_before = commits;
     auto outcome = evaluated(op, request, wall, lease_valid, definite);
+    bool changed = commits > commits_before;
     if (!outcome)
       return outcome;
-    auto* committing = commit ? live(commit->id, now) : nullptr;
-    if (committing && commit->release_lease && committing->lease == commit->lease)
-      leases_.erase(commit->id); // not that of somebody who came before the repeated request
+    if (commit && commit->release_lease)
+      leases_.release(commit->id, commit->lease, client, now);
     if (std::holds_alternative<op_register_client>(op)) {
       registered_[request.client] = request.client_incarnation;
-      std::get<client_registered>(*outcome).lease_ms = lease_ms;
+      leases_.registered(client, now);
+      std::get<client_registered>(*outcome).lease_ms = lease_options{}.lease_ms;
     }
     auto* create = std::get_if<op_create>(&op);
     if (create && create->want_lease) {
       auto& entry = std::get<entry_found>(*outcome);
-      auto lease = grant(entry.child, request.client, true, now);
+      auto lease = leases_.acquire(entry.child, client, changed, now);
       if (lease)
-        entry.lease = granted_lease{*lease, lease_ms};
+        entry.lease = granted_lease{*lease, lease_options{}.lease_ms};
     }
     return outcome;
   }
@@ -256,6 +183,7 @@ private:
     slot_set mine = slot_bits();
     context.slots = &mine;
     context.lease_valid = lease_valid;
+    context.below_floor = request.config < floor;
     auto result = evaluate(op, context, rows);
     auto& done = std::get<evaluation>(result);
     rows.apply(done.batch);
@@ -276,10 +204,7 @@ private:
   }
 
   std::uint64_t term_ = 1;
-  std::uint64_t leases_given_ = 0;
-  boot_time elected_;
-  std::map<lin, lease_record> leases_;
-  std::map<lin, lease_record> old_leases_;
+  lease_table_state leases_;
   std::map<client_id, incarnation> registered_;
 };
 

@@ -125,7 +125,10 @@ TEST_CASE("gateway_state: an unlink whose answer is lost leaves no orphan",
           "[unit][gateway][gateway_state][removals]") {
   scene s{1, 100, false};
   auto h = open(s.c, s.id);
+  auto requests = s.c.gateway().report().meta_requests;
   auto removing = s.begin_removal(false);
+  while (s.c.gateway().report().meta_requests < requests + 2) // what is it, then remove it
+    s.c.run_for_us(10);
   s.c.lose_answers = 1;
   s.c.run_for(45'000); // longer than the bounded wait
   s.c.lose_answers = 0;
@@ -139,7 +142,8 @@ TEST_CASE("gateway_state: an unlink whose answer is lost leaves no orphan",
 
 TEST_CASE("removals: a removal concerns its file, or all of its partition if it did not ask",
           "[unit][gateway][removals]") {
-  removals list;
+  gateway_context context{{}, {}};
+  removals list{context};
   const lin a{1}, b{2};
   const group_id here{1}, there{2};
   CHECK_FALSE(list.may_take(a, here, list.mark()));
@@ -153,6 +157,10 @@ TEST_CASE("removals: a removal concerns its file, or all of its partition if it 
     CHECK(list.may_take(a, here, list.mark()));
   }
   CHECK_FALSE(list.may_take(a, here, list.mark()));
+  CHECK(list.may_have_taken(a, here)); // a moment ago
+  CHECK_FALSE(list.may_have_taken(b, here));
+  context.run.advance(context.in_ms(10'000));
+  CHECK_FALSE(list.may_have_taken(a, here));
   auto unknown = list.begin(here, std::nullopt, false);
   CHECK(list.may_take(a, here, list.mark()));
   CHECK_FALSE(list.may_take(a, there, list.mark()));
@@ -160,5 +168,7 @@ TEST_CASE("removals: a removal concerns its file, or all of its partition if it 
   auto kept = list.begin(here, b, true);
   CHECK_FALSE(list.may_take(b, here, list.mark()));
   CHECK(list.keeps(b));
+  CHECK(list.may_have_taken(b, here)); // by the one that did not ask
+  CHECK_FALSE(list.may_have_taken(b, there));
   CHECK_FALSE(list.keeps(a));
 }
