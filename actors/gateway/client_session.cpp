@@ -27,7 +27,9 @@ client_session::open(env& files, const std::string& directory, peer_role role) {
   if (!found)
     return found.error();
   std::unique_ptr<client_session> session{new client_session};
-  auto net = network::make(session->loop_, {}, *found, incarnation{static_cast<std::uint64_t>(session->loop_.time().wall().ns)});
+  auto net =
+    network::make(session->loop_, {}, *found,
+                  incarnation{static_cast<std::uint64_t>(session->loop_.time().wall().ns)});
   if (!net)
     return net.error();
   session->net_ = std::move(*net);

@@ -117,7 +117,21 @@ void gateway_runner::run(const damage_seen& x) {
          {"unit", std::to_string(x.unit_index)},
          {"drive", to_string(x.run.drive)},
          {"start_block", std::to_string(x.run.start_block)},
+         {"birth", std::to_string(x.run.born.value)},
          {"why", x.cause.context.empty() ? to_string(x.cause.code) : x.cause.context}});
+}
+
+void gateway_runner::run(const unit_repaired& x) {
+  raise(event_severity::info, "unit_repaired",
+        {{"file", to_string(x.file)},
+         {"stripe", to_string(lin{x.stripe.value})},
+         {"unit", std::to_string(x.unit_index)},
+         {"drive", to_string(x.damaged.drive)},
+         {"start_block", std::to_string(x.damaged.start_block)},
+         {"birth", std::to_string(x.damaged.born.value)},
+         {"new_drive", to_string(x.run.drive)},
+         {"new_start_block", std::to_string(x.run.start_block)},
+         {"new_birth", std::to_string(x.run.born.value)}});
 }
 
 void gateway_runner::run(const writes_lost& x) {

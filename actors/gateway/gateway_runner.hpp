@@ -41,6 +41,7 @@ private:
   void run(send_drive& x);
   void run(call_reply& x);
   void run(const damage_seen& x);
+  void run(const unit_repaired& x);
   void run(const writes_lost& x);
   void arm();
   void refresh_view();

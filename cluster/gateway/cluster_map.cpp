@@ -92,9 +92,12 @@ void cluster_map::full(const drive_uuid& uuid) {
 
 bool cluster_map::readable(const drive_uuid& uuid) const {
   const auto* d = drive(uuid);
-  if (!d || !link_up(d->node))
-    return false;
-  return d->state != drive_state::dead && d->state != drive_state::gone;
+  return d && link_up(d->node) && !lost(uuid);
+}
+
+bool cluster_map::lost(const drive_uuid& uuid) const {
+  const auto* d = drive(uuid);
+  return d && (d->state == drive_state::dead || d->state == drive_state::gone);
 }
 
 bool cluster_map::writable(const drive_uuid& uuid) const {

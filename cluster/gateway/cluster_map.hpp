@@ -38,6 +38,8 @@ public:
   const drive_view* drive(const drive_uuid& uuid) const;
   /// Whether asking the drive for data makes sense now.
   bool readable(const drive_uuid& uuid) const;
+  /// Whether the cluster says that what was on the drive is gone.
+  bool lost(const drive_uuid& uuid) const;
   /// Whether partitions that know this view take new units on the drive.
   bool writable(const drive_uuid& uuid) const;
   /// The drives that may take a unit of a new stripe now.

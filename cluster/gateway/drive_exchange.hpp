@@ -24,6 +24,10 @@ class drive_exchange {
 public:
   explicit drive_exchange(gateway_context& context) : ctx_(context) {}
 
+  /// The name of the next write of this client.
+  write_key new_write() {
+    return {ctx_.options.client, ctx_.options.first_session, write_id{++write_count_}};
+  }
   /// Sends it; answered at once with errc::unavailable if there is no way to the drive.
   std::shared_ptr<drive_call> begin(const drive_uuid& drive, drive_request request);
   /// Waits for the answer until `until`. @returns false if it is not there by then.
@@ -47,6 +51,7 @@ private:
   gateway_context& ctx_;
   std::map<drive_token, std::shared_ptr<drive_call>> pending_;
   std::uint64_t token_count_ = 0;
+  std::uint64_t write_count_ = 0;
 };
 
 } // namespace troupe

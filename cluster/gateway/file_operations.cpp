@@ -312,6 +312,11 @@ procedure<expected<void>> file_operations::hold_lease(file_ptr file, give_up_fla
   }
 }
 
+void file_operations::moved(lin id) {
+  if (auto file = files_.find(id))
+    file->layout.clear();
+}
+
 void file_operations::recalled(lin id) {
   if (auto file = files_.find(id))
     ctx_.run.start(give_lease_away(file));

@@ -56,6 +56,8 @@ public:
   /// The attributes of now, asked when the doubt is over.
   procedure<expected<inode_attributes>> certain_attributes(lin file);
 
+  /// Bytes of the file lie elsewhere than is known here; nothing else changed.
+  void moved(lin file);
   // what happens to leases
   void recalled(lin file);
   void lost(lin file);

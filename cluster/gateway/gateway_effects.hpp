@@ -42,13 +42,22 @@ struct call_reply {
 };
 
 /// A unit was read and is damaged or gone; the bytes that were asked for came from the others. An
-/// event for the operator and the input of repair (which is not built yet).
+/// event for the operator. Told once per unit and a while.
 struct damage_seen {
   lin file;
   stripe_id stripe;
   std::uint32_t unit_index = 0;
   run_ref run;
   error cause;
+};
+
+/// A damaged unit was computed from the others and lies on a drive again. An event.
+struct unit_repaired {
+  lin file;
+  stripe_id stripe;
+  std::uint32_t unit_index = 0;
+  run_ref damaged; ///< Where it was; a pending free of the partition now.
+  run_ref run;     ///< Where it is.
 };
 
 /// Buffered data of a file could not be made durable and is gone; the next flush or fsync of each
@@ -65,8 +74,8 @@ struct fetch_config {
 };
 
 /// What the owner must do after an input, in this order.
-using gateway_effect =
-  std::variant<send_meta, send_drive, call_reply, damage_seen, writes_lost, fetch_config>;
+using gateway_effect = std::variant<send_meta, send_drive, call_reply, damage_seen, unit_repaired,
+                                    writes_lost, fetch_config>;
 using gateway_effects = std::vector<gateway_effect>;
 
 } // namespace troupe

@@ -37,6 +37,11 @@ struct gateway_options {
   std::uint64_t drive_timeout_ms = 10'000; ///< Then the request has failed.
   std::uint64_t read_hedge_ms = 400;       ///< Then the unit is reconstructed meanwhile.
   std::uint64_t drive_rest_ms = 5000;      ///< A drive that failed is left alone for so long.
+
+  std::uint32_t repairs_at_once_max = 2;   ///< Damaged units that are being repaired.
+  std::uint32_t repairs_waiting_max = 256; ///< Others; beyond it a later read reports them again.
+  std::uint64_t repair_delay_ms = 50;      ///< The read that found the damage goes first.
+  std::uint64_t repair_again_ms = 60'000;  ///< Before the same unit is reported and tried again.
 };
 
 } // namespace troupe

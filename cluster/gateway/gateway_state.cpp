@@ -12,6 +12,7 @@
 #include "cluster/gateway/removals.hpp"
 #include "cluster/gateway/stripe_store.hpp"
 #include "cluster/gateway/unit_reader.hpp"
+#include "cluster/gateway/unit_repair.hpp"
 
 #include <map>
 
@@ -22,13 +23,16 @@ class gateway_state::parts {
 public:
   parts(gateway_options options, cluster_view view)
     : ctx(options, std::move(view)), partitions(ctx), drives(ctx), leases(ctx, partitions),
-      stripes(ctx, drives), units(ctx, drives), flusher(ctx, partitions, leases, stripes),
-      reader(ctx, partitions, leases, units), files(options.cached_extents_max), removed(ctx),
+      stripes(ctx, drives), units(ctx, drives), repairs(ctx, partitions, drives, units),
+      flusher(ctx, partitions, leases, stripes), reader(ctx, partitions, leases, units),
+      files(options.cached_extents_max), removed(ctx),
       data(ctx, partitions, leases, flusher, reader, files, removed),
       names(ctx, partitions, files, removed, data) {
     partitions.listen({[this](group_id g, slot_id s) { leases.session_ready(g, s); },
                        [this](group_id g) { leases.session_lost(g); },
                        [this](group_id g) { leases.leader_changed(g); }});
+    units.listen([this](damaged_unit x) { repairs.report(std::move(x)); });
+    repairs.listen([this](lin f) { data.moved(f); });
     leases.listen({[this](lin f) { data.recalled(f); }, [this](lin f) { data.lost(f); }});
   }
   ~parts() { ctx.run.destroy_all(); }
@@ -43,6 +47,7 @@ public:
   lease_keeper leases;
   stripe_store stripes;
   unit_reader units;
+  unit_repair repairs;
   file_flusher flusher;
   file_reader reader;
   open_files files;

@@ -33,6 +33,7 @@ struct gateway_report {
   std::uint64_t stripes_at_risk = 0; ///< Written below the level asked for (hazards F29).
   std::uint64_t commits = 0;
   std::uint64_t units_reconstructed = 0; ///< On read.
+  std::uint64_t units_repaired = 0;      ///< Behind reads.
   std::uint64_t bytes_written = 0;
   std::uint64_t bytes_read = 0;
 };

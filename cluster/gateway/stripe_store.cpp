@@ -135,7 +135,7 @@ procedure<void> stripe_store::store_unit(plan_ptr plan, std::size_t index) {
   auto& unit = plan->units[index];
   while (!plan->failed) {
     auto drive = unit.place.drive;
-    write_key key{ctx_.options.client, ctx_.options.first_session, write_id{++write_count_}};
+    auto key = drives_.new_write();
     store_run request{drive, key, plan->owner, *unit.checksums, unit.data};
     auto sent_at = ctx_.now();
     auto call = drives_.begin(drive, std::move(request));

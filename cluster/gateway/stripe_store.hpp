@@ -76,7 +76,6 @@ private:
   gateway_context& ctx_;
   drive_exchange& drives_;
   fifo_budget in_flight_;
-  std::uint64_t write_count_ = 0;
   std::uint64_t stripe_count_ = 0;
 };
 

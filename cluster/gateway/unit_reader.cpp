@@ -7,11 +7,6 @@
 
 namespace troupe {
 
-namespace {
-/// So many damaged units are remembered, so that each is told once.
-constexpr std::size_t damage_told_max = 4096;
-} // namespace
-
 procedure<expected<shared_bytes>> unit_reader::read(lin file, stripe_ptr stripe, std::uint32_t unit,
                                                     std::uint32_t first, std::uint32_t count) {
   unit_blocks_key key{stripe->id, unit, first, count};
@@ -30,7 +25,10 @@ procedure<expected<shared_bytes>> unit_reader::read(lin file, stripe_ptr stripe,
   // A run that is gone is damage only if the rest of its stripe is still there.
   bool failed = direct && direct->result && !*direct->result; // it may have come late, and well
   if (computed && failed && direct->result->error().code == errc::stale)
-    note_damage(file, *stripe, unit, direct->result->error());
+    note_damage(file, stripe, unit, direct->result->error());
+  const auto& home = stripe->layout.units[unit].run.drive;
+  if (computed && !direct && ctx_.map.lost(home))
+    note_damage(file, stripe, unit, {errc::not_found, "drive " + to_string(home) + " is lost"});
   if (computed || !direct)
     co_return computed;
   while (!direct->result) // it was only late, and the others are worse
@@ -71,7 +69,7 @@ procedure<void> unit_reader::load(lin file, stripe_ptr stripe, unit_blocks_key k
   } else {
     auto code = out->result->error().code;
     if (code == errc::corrupt || code == errc::io_error)
-      note_damage(file, *stripe, key.unit, out->result->error());
+      note_damage(file, stripe, key.unit, out->result->error());
   }
   out->done.wake_all();
 }
@@ -185,12 +183,27 @@ error unit_reader::too_few(const gathering& g) const {
   return error{errc::io_error, std::move(text), trp::data_lost};
 }
 
-void unit_reader::note_damage(lin file, const stripe_info& stripe, std::uint32_t unit,
+void unit_reader::note_damage(lin file, const stripe_ptr& stripe, std::uint32_t unit,
                               const error& cause) {
-  if (damage_told_.size() >= damage_told_max)
-    damage_told_.clear();
-  if (damage_told_.insert({stripe.id, unit}).second)
-    ctx_.emit(damage_seen{file, stripe.id, unit, stripe.layout.units[unit].run, cause});
+  if (damaged_)
+    damaged_({file, stripe, unit, cause});
+}
+
+procedure<expected<shared_bytes>> unit_reader::read_whole(stripe_ptr stripe, std::uint32_t unit) {
+  unit_blocks_key key{stripe->id, unit, 0, stripe->layout.unit_blocks};
+  const auto& run = stripe->layout.units[unit].run;
+  auto call = drives_.begin(run.drive, read_run{run, key.first, key.count});
+  co_await drives_.wait(call, ctx_.in_ms(ctx_.options.drive_timeout_ms));
+  drives_.forget(*call);
+  if (!call->answer)
+    co_return error{errc::timeout, "drive " + to_string(run.drive)};
+  co_return verify(*stripe, key, std::move(*call->answer));
+}
+
+procedure<expected<shared_bytes>> unit_reader::rebuild(lin file, stripe_ptr stripe,
+                                                       std::uint32_t unit) {
+  unit_blocks_key whole{stripe->id, unit, 0, stripe->layout.unit_blocks};
+  return reconstruct(file, std::move(stripe), whole);
 }
 
 std::optional<shared_bytes> unit_reader::find_cached(const unit_blocks_key& key) {

@@ -92,8 +92,17 @@ TEST_CASE("cluster_map: a drive takes data if state, node, link and rest allow i
   newer.drives[1].state = drive_state::dead;
   CHECK(map.update(newer));
   CHECK_FALSE(map.readable(id(1)));
+  CHECK(map.lost(id(1)));
+  CHECK_FALSE(map.writable(id(1)));
+  CHECK(map.writable(id(2)));
+  CHECK_FALSE(map.lost(id(2)));
   auto left = map.left_out(map.candidates(boot_time{200}));
   CHECK(left.size() == 3);
+  newer.version = config_version{6};
+  newer.drives[2].state = drive_state::fresh; // partitions do not take it before it is in use
+  CHECK(map.update(newer));
+  CHECK_FALSE(map.writable(id(2)));
+  CHECK(map.candidates(boot_time{200}).empty());
 }
 
 TEST_CASE("directory_slot: children of the root are spread, few of the deeper ones",

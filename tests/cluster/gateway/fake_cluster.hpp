@@ -70,6 +70,7 @@ public:
   void set_drive_state(const drive_uuid& id, drive_state state);
 
   std::vector<damage_seen> damage;
+  std::vector<unit_repaired> repaired;
   std::vector<writes_lost> lost;
   /// Commits that named a configuration under which one of their drives takes no data (F5).
   std::uint64_t misnamed_commits = 0;
@@ -200,6 +201,8 @@ inline void fake_cluster::take(std::size_t client, gateway_effects effects) {
       replies_.emplace(reply->token, std::move(reply->outcome));
     } else if (auto* seen = std::get_if<damage_seen>(&effect))
       damage.push_back(*seen);
+    else if (auto* good = std::get_if<unit_repaired>(&effect))
+      repaired.push_back(*good);
     else if (auto* gone = std::get_if<writes_lost>(&effect))
       lost.push_back(*gone);
     else if (std::holds_alternative<fetch_config>(effect))
