@@ -17,6 +17,10 @@ namespace troupe {
 
 namespace {
 
+/// After the unmount, for those who still use it; then what is buffered is stored, and they hear
+/// that the connection is gone.
+constexpr std::uint32_t detached_wait_ms = 10'000;
+
 int refuse(const error& why) {
   std::fprintf(stderr, "troupe: cannot mount\n  %s\n", describe(why).c_str());
   return 1;
@@ -74,10 +78,15 @@ int run_mount(const std::string& directory, const std::string& mount_point) {
     if (!(*door)->on_readable())
       loop.stop();
   });
-  // The end begins with the unmount: the kernel then flushes and closes what is open.
+  // The end begins with the unmount: the kernel then flushes and closes what is open. It never says
+  // so while another mount namespace (a container, a service) has a copy of the mount.
   loop.watch(stop_fd, EPOLLIN, [&](std::uint32_t) {
     loop.unwatch(stop_fd);
     ::umount2(point.c_str(), MNT_DETACH);
+    loop.call_after_ms(detached_wait_ms, [&] {
+      log_event(event_severity::warn, "mount_still_used", {{"mount", point}});
+      loop.stop();
+    });
   });
   loop.run();
   loop.unwatch(fd);

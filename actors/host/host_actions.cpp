@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -327,6 +328,7 @@ expected<void> host_actions::unmount(const plan_step& step) {
       return error{errc::busy, m.mount_point + ": somebody uses a file below it (see fuser -vm)",
                    trp::mount_point_busy};
     auto pid = static_cast<pid_t>(m.pid);
+    ::kill(pid, SIGTERM); // the kernel tells it, unless another mount namespace has a copy
     if (!poll(unmount_wait_ms, [&] { return !is_alive(pid); }))
       return error{errc::timeout, "mount process " + std::to_string(m.pid) + " does not end"};
     return {};

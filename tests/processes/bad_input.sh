@@ -159,5 +159,12 @@ expect "status says which" sh -c "'$TROUPE' status --dir '$dir' | grep -q thread
 expect "a mount" t mount "$mnt"
 expect "data are there" grep -q first "$mnt/who"
 expect "and more are taken" sh -c "head -c 3000000 /dev/urandom >'$mnt/f' && sync '$mnt/f'"
+# -- a mount of which another mount namespace has a copy, as containers and services have
+unshare -m sleep 300 &
+keeper=$!
+expect "it is unmounted all the same" t umount "$mnt"
+expect "and mounted again" t mount "$mnt"
+expect "with what was written" test "$(stat -c %s "$mnt/f")" = 3000000
+kill $keeper
 "$TROUPE" down --destroy --dir "$other" >/dev/null 2>&1 || fail "down of the second cluster"
 finish
