@@ -28,9 +28,7 @@ first_drive=$(ls -d "$dir"/node-1/drive-1)
 for i in 1 2 3 4 5 6; do # what is removed again leaves old blocks behind
   head -c $((mib * 1048576)) /dev/urandom >"$mnt/old$i"
 done
-down
 cp --sparse=always "$first_drive/blocks" "$work/image" || fail "no image of the first drive"
-up
 rm -f "$mnt"/old*
 for f in flip swap1 swap2 lost1 lost2 hopeless; do
   head -c $((mib * 1048576)) /dev/urandom >"$work/$f"
