@@ -177,6 +177,10 @@ void replica_base::execute(send_message& x) {
 }
 
 void replica_base::execute(store_records& x) {
+  // What is dropped from the log was never committed, and so never applied.
+  for (const auto& record : x.records)
+    if (const auto* cut = std::get_if<truncate_record>(&record))
+      replay_until_ = std::min(replay_until_, cut->from - 1);
   bool waited_for = consensus_waits_for(x.records);
   orders_ += waited_for ? 1 : 0;
   services_.volume->append(
@@ -366,6 +370,7 @@ void replica_base::execute(switch_state& x) {
   auto old = std::exchange(table_, install_->table);
   install_.reset();
   outgoing_.reset();
+  replay_until_ = x.index; // these tables are whole
   tables().drop(old);
   raise(event_severity::info, "state_install_done", {{"index", std::to_string(x.index)}});
   on_state_replaced();

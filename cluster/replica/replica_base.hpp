@@ -140,7 +140,7 @@ private:
   std::uint64_t state_ids_ = 0; ///< The highest name of tables given so far.
   std::optional<install> install_;
   std::optional<outgoing> outgoing_;
-  std::uint64_t replay_until_ = 0; ///< The end of the log when it was opened.
+  std::uint64_t replay_until_ = 0; ///< Nothing behind it can have been applied before the opening.
   std::deque<consensus_effect> effects_;
   struct waiting_message {
     replica_id from;
