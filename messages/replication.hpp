@@ -6,13 +6,14 @@
 namespace troupe {
 
 /// Pulls the state of a replica in pieces (hazards F24): first with `pull` 0, then with the number
-/// that the answer gave, piece 1, 2, … until one comes without bytes. A source serves one pull at a
-/// time (errc::busy), and no piece twice or to another one (errc::stale). -> state_piece
+/// that the answer gave, piece 1, 2, … until one comes without bytes; piece 0 of a pull says that
+/// it was given up. A source serves one pull at a time (errc::busy), and no piece twice or to
+/// another one (errc::stale). -> state_piece
 struct pull_state {
   group_id group;
   replica_id source;
   std::uint64_t pull = 0;  ///< 0: begin.
-  std::uint64_t piece = 0; ///< From 1.
+  std::uint64_t piece = 0; ///< From 1; 0 ends the pull.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, pull_state& x) {

@@ -1,5 +1,6 @@
 #include "cluster/replica/metadata_volume.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <utility>
@@ -13,10 +14,25 @@ constexpr std::uint64_t entry_overhead_bytes = 128;
 
 } // namespace
 
+expected<void> check(const volume_options& options, std::uint32_t segment_count,
+                     std::uint32_t reserve_segments) {
+  auto growth = segment_count - std::min(segment_count, reserve_segments);
+  if (options.laggard_segments < 1 || options.laggard_segments >= growth)
+    return error{errc::invalid_argument,
+                 "volume option laggard_segments: " + std::to_string(options.laggard_segments)
+                   + ", must be 1 to " + std::to_string(growth - std::min(growth, 1U)) + " with "
+                   + std::to_string(segment_count) + " segments, of which "
+                   + std::to_string(reserve_segments) + " are kept in reserve"};
+  return {};
+}
+
 expected<std::unique_ptr<metadata_volume>>
 metadata_volume::open(opened_journal journal, std::shared_ptr<table_engine> engine,
                       const drive_uuid& drive, const volume_options& options,
                       std::unique_ptr<volume_runner> runner) {
+  if (auto sane = check(options, journal.state.segment_count(), journal.state.reserve_segments());
+      !sane)
+    return sane.error();
   auto present = engine->tables();
   if (!present)
     return present.error();
@@ -52,10 +68,15 @@ void metadata_volume::append(replica_id replica, const std::vector<log_record>& 
 void metadata_volume::core::stage(replica_id replica, const std::vector<log_record>& records,
                                   stored done) {
   std::uint64_t bytes = 0;
+  auto count = [&](const std::vector<log_entry>& entries) {
+    for (const auto& entry : entries)
+      bytes += entry.payload.size() + entry_overhead_bytes;
+  };
   for (const auto& record : records)
-    if (const auto* entries = std::get_if<append_record>(&record))
-      for (const auto& entry : entries->entries)
-        bytes += entry.payload.size() + entry_overhead_bytes;
+    if (const auto* appended = std::get_if<append_record>(&record))
+      count(appended->entries);
+    else if (const auto* rewritten = std::get_if<rewrite_record>(&record))
+      count(rewritten->entries);
   staged_bytes += bytes;
   staged.push_back({replica, records, bytes, std::move(done)});
 }
@@ -74,6 +95,14 @@ void metadata_volume::core::append(replica_id replica, const std::vector<log_rec
     return done(lsn.error());
   waiting.push_back({*lsn, std::move(done)});
   pump_journal();
+}
+
+std::vector<journal_laggard> metadata_volume::laggards() const {
+  auto out = core_->journal.state.laggards(core_->options.laggard_segments);
+  if (!core_->recoveries.empty()) // what would be written now finds the room later, or not
+    for (auto& laggard : out)
+      laggard.rewrite_bytes_max = 0;
+  return out;
 }
 
 void metadata_volume::recover(replica_id replica,

@@ -25,8 +25,15 @@ public:
 
 struct volume_options {
   table_store_options tables = {.write_delay_bytes = 512 * kib};
-  std::uint64_t laggard_segments = 4; ///< A replica that pins more must checkpoint.
+  /// A replica that keeps more in use must checkpoint. Below what is left of the journal's segments
+  /// without its reserve: else it is full before anybody hears of it.
+  std::uint64_t laggard_segments = 4;
 };
+
+/// @returns errc::invalid_argument, naming the option, if a rule above is broken, for a journal of
+/// so many segments, some of them in reserve.
+expected<void> check(const volume_options& options, std::uint32_t segment_count,
+                     std::uint32_t reserve_segments);
 
 /// What one drive keeps for the replicas on it: the journal (their logs) and the table store (their
 /// states), both driven without blocking. One thread. Callbacks of a volume that was destroyed are
@@ -35,7 +42,7 @@ class metadata_volume final : public replica_volume {
 public:
   /// Takes over an open journal and the tables beside it, and drops tables that the journal does
   /// not know: a crash cut an import or a removal short. Blocks (start of a node). @returns the
-  /// error of the engine.
+  /// error of the engine, or of `check`.
   static expected<std::unique_ptr<metadata_volume>>
   open(opened_journal journal, std::shared_ptr<table_engine> engine, const drive_uuid& drive,
        const volume_options& options, std::unique_ptr<volume_runner> runner);
@@ -66,9 +73,7 @@ public:
   void pump() override { core_->pump(); }
 
   const journal_counters& journal_counts() const { return core_->journal.state.counters(); }
-  std::vector<journal_laggard> laggards() const override {
-    return core_->journal.state.laggards(core_->options.laggard_segments);
-  }
+  std::vector<journal_laggard> laggards() const override;
   bool journal_tail_was_cut() const { return core_->journal.tail_was_cut; }
   const expected<void>& health() const override {
     const auto& journal = core_->journal.state.health();

@@ -46,10 +46,12 @@ replica_base::replica_base(replica_identity self, replica_services services,
 
 replica_base::~replica_base() {
   *alive_ = false;
-  if (install_ && install_->recorded)
+  if (install_ && install_->recorded) {
     tables().close(install_->table); // whoever opens the replica next may find them in its journal
-  else if (install_)
+  } else if (install_) {
+    end_pull();
     tables().drop(install_->table);
+  }
   if (consensus_)
     tables().close(table_);
 }
@@ -59,12 +61,25 @@ void replica_base::open(durable_state state) {
   table_ = table_of(self_.replica, static_cast<std::uint16_t>(state_ids_));
   tables().open(table_, state.checkpoint.index);
   replay_until_ = state.checkpoint.index + state.entries.size();
+  drop_other_tables();
   on_opened();
   consensus_effects out;
   consensus_.emplace(self_.replica, std::move(state), options_.consensus, now(), out);
   for (auto& effect : out)
     effects_.push_back(std::move(effect));
   drain();
+}
+
+/// A replica that died between the record of a switch and the switch left a table behind.
+void replica_base::drop_other_tables() {
+  tables().present([this, alive = alive_](const expected<std::vector<table_id>>& found) {
+    if (!*alive || !found) // an error of the tables ends the replica anyhow
+      return;
+    for (auto other : *found)
+      if (owner_of(other) == self_.replica && other != table_
+          && !(install_ && install_->table == other))
+        tables().drop(other);
+  });
 }
 
 template <class Step>
@@ -94,10 +109,15 @@ void replica_base::drain() {
 
 void replica_base::receive(replica_id from, consensus_message message) {
   bool in_order = std::holds_alternative<append_entries>(message) && !waiting_.empty();
-  if (command_bytes(message) == 0 && !in_order)
+  auto bytes = command_bytes(message);
+  if (bytes == 0 && !in_order)
     return hand_over(from, std::move(message));
-  if (waiting_.size() < options_.consensus.input_queue_max) // beyond: lost, as any message may be
+  // Beyond the limits it is lost, as any message may be.
+  if (waiting_.size() < options_.consensus.input_queue_max
+      && (waiting_.empty() || waiting_bytes_ + bytes <= options_.consensus.tail_bytes_max)) {
+    waiting_bytes_ += bytes;
     waiting_.push_back({from, std::move(message)});
+  }
   take_waiting();
 }
 
@@ -112,7 +132,9 @@ void replica_base::take_waiting() {
   while (!waiting_.empty() && orders_ == 0 && !draining_ && is_open()) {
     auto next = std::move(waiting_.front());
     waiting_.pop_front();
-    if (auto bytes = command_bytes(next.message); bytes > 0 && !journal_admits(bytes))
+    auto bytes = command_bytes(next.message);
+    waiting_bytes_ -= bytes;
+    if (bytes > 0 && !journal_admits(bytes))
       forget_entries(next.message); // the leader sends them again; it and its commits are heard
     hand_over(next.from, std::move(next.message));
   }
@@ -182,13 +204,17 @@ void replica_base::execute(store_records& x) {
     if (const auto* cut = std::get_if<truncate_record>(&record))
       replay_until_ = std::min(replay_until_, cut->from - 1);
   bool waited_for = consensus_waits_for(x.records);
+  bool again = std::any_of(x.records.begin(), x.records.end(), [](const log_record& r) {
+    return std::holds_alternative<rewrite_record>(r);
+  });
   orders_ += waited_for ? 1 : 0;
   services_.volume->append(
     self_.replica, x.records,
-    [this, alive = alive_, token = x.token, waited_for](const expected<void>& result) {
+    [this, alive = alive_, token = x.token, waited_for, again](const expected<void>& result) {
       if (!*alive)
         return;
       orders_ -= waited_for ? 1 : 0;
+      rewriting_ = rewriting_ && !again;
       stored(token, result);
     });
 }
@@ -233,11 +259,17 @@ void replica_base::execute(reopen_group& x) {
 // -- checkpoints ----------------------------------------------------------------------------------
 
 void replica_base::checkpoint_if_due() {
-  if (checkpointing_ || raft().last_applied() <= raft().checkpoint_index())
+  if (checkpointing_)
     return;
   bool due = raft().bytes_since_checkpoint() >= options_.checkpoint_bytes;
+  std::uint64_t rewrite_bytes_max = 0;
   for (const auto& laggard : services_.volume->laggards())
-    due = due || laggard.replica == self_.replica;
+    if (laggard.replica == self_.replica) {
+      due = true;
+      rewrite_bytes_max = laggard.rewrite_bytes_max;
+    }
+  if (raft().last_applied() <= raft().checkpoint_index())
+    return rewrite_if_fits(rewrite_bytes_max);
   if (!due)
     return;
   checkpointing_ = true;
@@ -253,6 +285,17 @@ void replica_base::checkpoint_if_due() {
   };
   tables().checkpoint(table_, std::move(done));
   services_.volume->pump();
+}
+
+/// Entries that are not committed hold the journal back, and without a majority they never are:
+/// they go to its head, so that others can go on writing.
+void replica_base::rewrite_if_fits(std::uint64_t bytes_max) {
+  auto count = raft().last_index() - raft().checkpoint_index();
+  auto bytes = raft().bytes_since_checkpoint() + count * entry_overhead_bytes;
+  if (rewriting_ || count == 0 || bytes > bytes_max)
+    return;
+  drive([&](consensus& c, consensus_effects& out) { rewriting_ = c.rewrite_log(out); });
+  raise(event_severity::debug, "log_written_again", {{"bytes", std::to_string(bytes)}});
 }
 
 // -- leadership goes home -------------------------------------------------------------------------
@@ -356,8 +399,16 @@ void replica_base::take_piece(std::uint64_t state_id, expected<state_piece> piec
   services_.volume->pump();
 }
 
+/// Tells the source that the next one need not wait.
+void replica_base::end_pull() {
+  if (install_->pull != 0 && !install_->recorded)
+    services_.pull({self_.group, install_->from, install_->pull, 0},
+                   [](const expected<state_piece>&) {});
+}
+
 void replica_base::abort_install(const error& why) {
   raise(event_severity::warn, "state_install_failed", {{"why", why.context}});
+  end_pull();
   auto gone = *install_;
   install_.reset();
   tables().drop(gone.table);
@@ -379,6 +430,7 @@ void replica_base::execute(switch_state& x) {
 void replica_base::execute(drop_state& x) {
   if (!install_ || install_->token != x.token)
     return;
+  end_pull();
   tables().drop(install_->table);
   install_.reset();
 }
@@ -389,6 +441,8 @@ void replica_base::serve_pull(const pull_state& request,
     return done(error{errc::unavailable, "replica is being opened"});
   if (request.pull == 0)
     begin_outgoing(std::move(done));
+  else if (request.piece == 0)
+    end_outgoing(request.pull, done);
   else
     give_piece(request, std::move(done));
   services_.volume->pump();
@@ -407,6 +461,15 @@ void replica_base::begin_outgoing(std::function<void(expected<state_piece>)> don
                           else
                             done(index.error());
                         });
+}
+
+void replica_base::end_outgoing(std::uint64_t pull,
+                                const std::function<void(expected<state_piece>)>& done) {
+  if (!outgoing_ || outgoing_->pull != pull)
+    return done(error{errc::stale, "this pull is not the one that is served"});
+  tables().export_end(table_);
+  outgoing_.reset();
+  done(state_piece{pull, 0, {}});
 }
 
 void replica_base::give_piece(const pull_state& request,

@@ -67,6 +67,8 @@ protected:
   void raise(event_severity severity, const std::string& name,
              std::map<std::string, std::string> fields) const;
   std::vector<replica_id> missing_replicas() const;
+  /// Of commands in messages that wait for the drive.
+  std::uint64_t waiting_bytes() const { return waiting_bytes_; }
 
   replica_identity self_;
   replica_services services_;
@@ -99,6 +101,7 @@ private:
   void execute(reopen_group& x);
   void hand_over(replica_id from, consensus_message message);
   void take_waiting();
+  void drop_other_tables();
   void stored(store_token token, const expected<void>& result);
   /// Has the journal room for entries of so many bytes? An entry that it refuses ends the replica.
   bool journal_admits(std::uint64_t bytes);
@@ -106,6 +109,8 @@ private:
   /// entries without commands at the end included, which the tables never hear of.
   std::uint64_t applied_through() const;
   void checkpoint_if_due();
+  void rewrite_if_fits(std::uint64_t bytes_max);
+  void end_pull();
   void go_home_if_due();
 
   // The pull of a state, one at a time.
@@ -126,6 +131,7 @@ private:
     boot_time used;
   };
   void begin_outgoing(std::function<void(expected<state_piece>)> done);
+  void end_outgoing(std::uint64_t pull, const std::function<void(expected<state_piece>)>& done);
   void give_piece(const pull_state& request, std::function<void(expected<state_piece>)> done);
   void begin_install();
   void next_piece();
@@ -149,10 +155,12 @@ private:
   /// Entries, and what came behind them, while consensus waits for orders: what the journal admits
   /// must be appended at once.
   std::deque<waiting_message> waiting_;
-  std::uint64_t orders_ = 0; ///< That consensus waits for.
+  std::uint64_t waiting_bytes_ = 0; ///< Of commands in them.
+  std::uint64_t orders_ = 0;        ///< That consensus waits for.
   bool draining_ = false;
   bool replayed_ = false;
   bool checkpointing_ = false;
+  bool rewriting_ = false;    ///< Its log, because the journal needs the room.
   bool journal_full_ = false; ///< It was said.
   bool finished_ = false;
 };

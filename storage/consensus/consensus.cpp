@@ -44,6 +44,9 @@ expected<void> consensus::remove(boot_time now, replica_id replica, consensus_ef
 void consensus::checkpointed(std::uint64_t index, consensus_effects& out) {
   engine_->checkpointed(index, out);
 }
+bool consensus::rewrite_log(consensus_effects& out) {
+  return engine_->rewrite_log(out);
+}
 void consensus::install_done(boot_time now, install_token token, std::uint64_t state_id,
                              consensus_effects& out) {
   engine_->install_done(now, token, state_id, out);

@@ -207,6 +207,12 @@ public:
   /// checkpoint_index() < index <= last_applied().
   void checkpointed(std::uint64_t index, consensus_effects& out);
 
+  /// The journal needs the room where the entries behind the checkpoint stand, and no checkpoint
+  /// releases it, because they are not committed: stores them once more. @returns false, nothing
+  /// done, if there is nothing behind the checkpoint or something that was applied: take a
+  /// checkpoint then.
+  bool rewrite_log(consensus_effects& out);
+
   /// The pulled state is durable in tables that the owner calls `state_id` (never used before by
   /// this replica). Leads to `switch_state` or `drop_state`, at once or when a leader is known.
   void install_done(boot_time now, install_token token, std::uint64_t state_id,

@@ -51,6 +51,21 @@ bool fold_record(durable_state& state, const install_record& x) {
   return true;
 }
 
+/// Recovery begins with entries of unknown terms where their first copies are gone.
+bool fold_record(durable_state& state, const rewrite_record& x) {
+  if (x.first_index <= state.checkpoint.index
+      || x.first_index + x.entries.size() > state.last_index() + 1)
+    return false;
+  auto at =
+    state.entries.begin() + static_cast<std::ptrdiff_t>(x.first_index - state.checkpoint.index - 1);
+  for (const auto& entry : x.entries) {
+    if (at->term != 0 && (at->term != entry.term || at->kind != entry.kind))
+      return false;
+    *at++ = entry;
+  }
+  return true;
+}
+
 } // namespace
 
 bool fold(durable_state& state, const log_record& record) {

@@ -57,8 +57,14 @@ struct checkpoint_record {
 struct install_record {
   log_checkpoint checkpoint;
 };
-using log_record =
-  std::variant<term_vote_record, append_record, truncate_record, checkpoint_record, install_record>;
+/// The log's entries [first_index, first_index + n) once more, as they are. Changes nothing but
+/// where they lie: the journal need not keep the place where they stood before.
+struct rewrite_record {
+  std::uint64_t first_index = 1; ///< > checkpoint.index
+  std::vector<log_entry> entries;
+};
+using log_record = std::variant<term_vote_record, append_record, truncate_record, checkpoint_record,
+                                install_record, rewrite_record>;
 
 /// Folds one record into the state. The one definition of what a record means: recovery of the
 /// journal and the simulated disk both use it.

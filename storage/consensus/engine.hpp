@@ -37,6 +37,7 @@ public:
   expected<void> promote(boot_time now, replica_id replica, consensus_effects& out);
   expected<void> remove(boot_time now, replica_id replica, consensus_effects& out);
   void checkpointed(std::uint64_t index, consensus_effects& out);
+  bool rewrite_log(consensus_effects& out);
   void install_done(boot_time now, install_token token, std::uint64_t state_id,
                     consensus_effects& out);
   void install_failed(install_token token);

@@ -127,6 +127,23 @@ void consensus::engine::checkpointed(std::uint64_t index, consensus_effects& out
   out_ = nullptr;
 }
 
+bool consensus::engine::rewrite_log(consensus_effects& out) {
+  auto first = checkpoint_.index + 1;
+  if (stopped_ || raft_.last_applied >= first || mirror_.last_index() < first)
+    return false;
+  rewrite_record again{first, {}};
+  for (auto index = first; index <= mirror_.last_index(); ++index) {
+    const auto* entry = find_entry(raft_.log, index);
+    TROUPE_ASSERT(entry != nullptr); // what is not applied is in the library's memory
+    again.entries.push_back(copy_entry(index, *entry));
+  }
+  begin(now_, out);
+  records_.push_back(std::move(again));
+  flush();
+  out_ = nullptr;
+  return true;
+}
+
 /// Asks the library to trim its memory when it applies the next entry.
 void consensus::engine::trim_tail() {
   auto entries =

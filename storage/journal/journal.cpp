@@ -122,6 +122,11 @@ expected<opened_journal> open_journal(env& e, const std::string& directory, cons
   all_options.segment_count = found->superblock.segment_count;
   if (auto sane = check(all_options); !sane)
     return in_directory(directory, sane.error());
+  if (found->superblock.format != journal_format_version) {
+    found->superblock.format = journal_format_version;
+    if (auto raised = (*log)->write_at(0, encode_superblock(found->superblock)); !raised)
+      return in_directory(directory, raised.error());
+  }
   // The end may be in the page cache only, left by a process that died before its sync, or whose
   // sync failed: then the cache says "clean" for pages that the medium does not have.
   if (auto written = (*log)->write_at(found->last_batch_offset, found->last_batch); !written)

@@ -20,6 +20,7 @@ enum class record_kind : std::uint8_t {
   truncate = 6,
   checkpoint = 7,
   install = 8,
+  rewritten_entry = 9, // from format 2 on
 };
 
 constexpr std::uint32_t flag_begins_segment = 1;
@@ -68,7 +69,7 @@ record_kind kind_of(const journal_record& x) {
   constexpr record_kind kinds[] = {record_kind::replica_created, record_kind::replica_removed,
                                    record_kind::term_vote,       record_kind::entry,
                                    record_kind::truncate,        record_kind::checkpoint,
-                                   record_kind::install};
+                                   record_kind::install,         record_kind::rewritten_entry};
   static_assert(std::size(kinds) == std::variant_size_v<decltype(journal_record::what)>);
   return kinds[x.what.index()];
 }
@@ -81,6 +82,7 @@ struct body_sizer {
   std::uint64_t operator()(const truncate_record&) const { return 8; }
   std::uint64_t operator()(const checkpoint_record& x) const { return body_bytes(x.checkpoint); }
   std::uint64_t operator()(const install_record& x) const { return body_bytes(x.checkpoint); }
+  std::uint64_t operator()(const rewritten_entry& x) const { return 17 + x.entry.payload.size(); }
 };
 
 struct body_writer {
@@ -91,9 +93,11 @@ struct body_writer {
   }
   void operator()(const replica_removed&) const {}
   void operator()(const term_vote_record& x) const { out.put(x.term).put(x.vote.value); }
-  void operator()(const journal_entry& x) const {
-    out.put(x.index).put(x.entry.term).put(static_cast<std::uint8_t>(x.entry.kind));
-    out.put_raw(x.entry.payload.view());
+  void operator()(const journal_entry& x) const { put_entry(x.index, x.entry); }
+  void operator()(const rewritten_entry& x) const { put_entry(x.index, x.entry); }
+  void put_entry(std::uint64_t index, const log_entry& entry) const {
+    out.put(index).put(entry.term).put(static_cast<std::uint8_t>(entry.kind));
+    out.put_raw(entry.payload.view());
   }
   void operator()(const truncate_record& x) const { out.put(x.from); }
   void operator()(const checkpoint_record& x) const { put(out, x.checkpoint); }
@@ -127,6 +131,23 @@ segment_state get_segment_state(byte_reader& in) {
   return x;
 }
 
+/// The rest of a record is an entry with its index.
+template <class Record>
+Record get_entry(byte_reader& in) {
+  Record x;
+  x.index = in.get<std::uint64_t>();
+  x.entry.term = in.get<std::uint64_t>();
+  auto what = in.get<std::uint8_t>();
+  if (what < static_cast<std::uint8_t>(entry_kind::command)
+      || what > static_cast<std::uint8_t>(entry_kind::configuration))
+    in.fail();
+  x.entry.kind = static_cast<entry_kind>(what);
+  auto payload = in.get_raw(in.left());
+  if (!payload.empty())
+    x.entry.payload = shared_bytes{byte_vector{payload.begin(), payload.end()}};
+  return x;
+}
+
 /// The body of a record of one replica, whose id was read already.
 void get_body(byte_reader& in, record_kind kind, journal_record& x) {
   switch (kind) {
@@ -141,21 +162,8 @@ void get_body(byte_reader& in, record_kind kind, journal_record& x) {
     x.what = term_vote_record{term, replica_id{in.get<std::uint64_t>()}};
     return;
   }
-  case record_kind::entry: {
-    journal_entry e;
-    e.index = in.get<std::uint64_t>();
-    e.entry.term = in.get<std::uint64_t>();
-    auto what = in.get<std::uint8_t>();
-    if (what < static_cast<std::uint8_t>(entry_kind::command)
-        || what > static_cast<std::uint8_t>(entry_kind::configuration))
-      in.fail();
-    e.entry.kind = static_cast<entry_kind>(what);
-    auto payload = in.get_raw(in.left());
-    if (!payload.empty())
-      e.entry.payload = shared_bytes{byte_vector{payload.begin(), payload.end()}};
-    x.what = std::move(e);
-    return;
-  }
+  case record_kind::entry: x.what = get_entry<journal_entry>(in); return;
+  case record_kind::rewritten_entry: x.what = get_entry<rewritten_entry>(in); return;
   case record_kind::truncate: x.what = truncate_record{in.get<std::uint64_t>()}; return;
   case record_kind::checkpoint: x.what = checkpoint_record{get_checkpoint(in)}; return;
   case record_kind::install: x.what = install_record{get_checkpoint(in)}; return;
@@ -172,7 +180,7 @@ std::uint32_t header_crc(byte_view header, const drive_uuid& owner) {
 byte_vector encode_superblock(const journal_superblock& x) {
   byte_vector page;
   byte_writer out{page};
-  out.put(journal_magic).put(std::uint32_t{0}).put(journal_format_version);
+  out.put(journal_magic).put(std::uint32_t{0}).put(x.format);
   out.put_raw(uuid_bytes(x.owner)).put(x.segment_bytes).put(x.segment_count).put(x.cipher);
   out.put_raw(std::as_bytes(std::span{x.key_id}));
   TROUPE_ASSERT(page.size() == superblock_bytes);
@@ -190,10 +198,11 @@ expected<journal_superblock> decode_superblock(byte_view page) {
   if (crc != crc32c(page.subspan(12)))
     return error{errc::corrupt, "journal superblock: wrong checksum"};
   auto version = in.get<std::uint32_t>();
-  if (version != journal_format_version)
+  if (version < journal_format_version_min || version > journal_format_version)
     return error{errc::wrong_version, "journal superblock: format " + std::to_string(version),
                  version > journal_format_version ? trp::newer_format : error_id{}};
   journal_superblock x;
+  x.format = version;
   for (auto& b : x.owner.bytes)
     b = in.get<std::uint8_t>();
   x.segment_bytes = in.get<std::uint64_t>();
@@ -284,6 +293,9 @@ void encode_record(const segment_state& x, byte_vector& bytes) {
   TROUPE_ASSERT(bytes.size() == end);
 }
 
+// g++ 12 warns about members of the alternative that a moved variant does not hold.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 expected<std::variant<journal_record, segment_state>> record_reader::next() {
   byte_reader in{left_};
   auto bytes = in.get<std::uint32_t>();
@@ -307,5 +319,6 @@ expected<std::variant<journal_record, segment_state>> record_reader::next() {
                                   + std::to_string(static_cast<unsigned>(kind)) + ": wrong shape"};
   return out;
 }
+#pragma GCC diagnostic pop
 
 } // namespace troupe

@@ -14,7 +14,7 @@ namespace troupe {
 
 // One file, all numbers little-endian:
 //
-//   page 0              superblock, written once
+//   page 0              superblock, written once (and once more when its format is raised)
 //   segment 0 .. n-1    of equal length, used in turn, round and round
 //
 //   segment:  | batch | batch | batch | what earlier rounds left behind
@@ -29,7 +29,10 @@ namespace troupe {
 // times that a segment was begun. In front of the first record of a segment stands its
 // `segment_state`, which has no LSN of its own.
 
-inline constexpr std::uint32_t journal_format_version = 1;
+/// 2 has rewritten entries. A journal of format 1 is one of format 2 without any: opening it for
+/// writing raises its number, so that a program that does not know them leaves it alone.
+inline constexpr std::uint32_t journal_format_version = 2;
+inline constexpr std::uint32_t journal_format_version_min = 1;
 inline constexpr std::uint32_t journal_page_bytes = 4096;
 inline constexpr std::uint32_t batch_header_bytes = 64;
 /// Length and kind in front of a record's body.
@@ -46,6 +49,7 @@ struct journal_superblock {
   /// 0: plain. Room for the encryption of SED-class drives (hazards F36).
   std::uint32_t cipher = 0;
   std::array<std::uint8_t, 16> key_id{};
+  std::uint32_t format = journal_format_version;
 };
 
 byte_vector encode_superblock(const journal_superblock& x);

@@ -62,6 +62,13 @@ struct head_change {
     head.last_index = x.checkpoint.index;
     return nullptr;
   }
+  const char* operator()(const rewritten_entry& x) const {
+    if (x.index <= head.checkpoint.index || x.index > head.last_index)
+      return "an entry outside its log written again";
+    if (x.entry.term == 0)
+      return "an entry without a term";
+    return nullptr;
+  }
 };
 
 } // namespace
@@ -156,13 +163,30 @@ const replica_head* journal_heads::find(replica_id replica) const {
   return it == state_.replicas.end() ? nullptr : &it->second;
 }
 
-void segment_pins::drop_up_to(replica_spans& x, std::uint64_t index) {
-  if (index >= x.last_index) {
-    x.spans.clear();
-    return;
+/// Index is in this segment from now on, wherever it was before.
+void segment_pins::place(replica_spans& spans, std::uint64_t index, std::uint64_t segment) {
+  auto next = spans.upper_bound(index);
+  if (next != spans.begin()) {
+    auto at = std::prev(next);
+    auto [first, was] = *at;
+    if (index <= was.last_index) { // cut it out
+      if (was.incarnation == segment)
+        return;
+      if (first < index)
+        at->second.last_index = index - 1;
+      else
+        spans.erase(at);
+      if (index < was.last_index)
+        next = spans.emplace_hint(next, index + 1, was);
+    }
   }
-  while (x.spans.size() >= 2 && x.spans[1].first_index <= index + 1)
-    x.spans.pop_front();
+  if (next != spans.begin())
+    if (auto& before = std::prev(next)->second;
+        before.last_index + 1 == index && before.incarnation == segment) {
+      before.last_index = index;
+      return;
+    }
+  spans.emplace_hint(next, index, span{index, segment});
 }
 
 void segment_pins::note(const journal_record& record, std::uint64_t segment) {
@@ -170,33 +194,44 @@ void segment_pins::note(const journal_record& record, std::uint64_t segment) {
     replicas_.erase(record.replica);
     return;
   }
-  auto& x = replicas_[record.replica];
+  auto& spans = replicas_[record.replica];
   if (const auto* entry = std::get_if<journal_entry>(&record.what)) {
-    if (x.spans.empty() || x.spans.back().incarnation != segment)
-      x.spans.push_back({segment, entry->index});
-    x.last_index = entry->index;
+    place(spans, entry->index, segment);
+  } else if (const auto* again = std::get_if<rewritten_entry>(&record.what)) {
+    place(spans, again->index, segment);
   } else if (const auto* cut = std::get_if<truncate_record>(&record.what)) {
-    while (!x.spans.empty() && x.spans.back().first_index >= cut->from)
-      x.spans.pop_back();
-    x.last_index = cut->from - 1;
+    spans.erase(spans.lower_bound(cut->from), spans.end());
+    if (!spans.empty())
+      if (auto& last = spans.rbegin()->second; last.last_index >= cut->from)
+        last.last_index = cut->from - 1;
   } else if (const auto* reached = std::get_if<checkpoint_record>(&record.what)) {
-    drop_up_to(x, reached->checkpoint.index);
-  } else if (const auto* installed = std::get_if<install_record>(&record.what)) {
-    x.spans.clear();
-    x.last_index = installed->checkpoint.index;
+    auto through = reached->checkpoint.index;
+    while (!spans.empty() && spans.begin()->second.last_index <= through)
+      spans.erase(spans.begin());
+    if (!spans.empty() && spans.begin()->first <= through) {
+      auto first = spans.extract(spans.begin());
+      first.key() = through + 1;
+      spans.insert(std::move(first));
+    }
+  } else if (std::holds_alternative<install_record>(record.what)) {
+    spans.clear();
   }
+}
+
+std::uint64_t segment_pins::oldest(const replica_spans& spans, std::uint64_t otherwise) {
+  for (const auto& [first, x] : spans)
+    otherwise = std::min(otherwise, x.incarnation);
+  return otherwise;
 }
 
 std::uint64_t segment_pins::oldest(replica_id replica) const {
   auto it = replicas_.find(replica);
-  return it == replicas_.end() || it->second.spans.empty() ? 0
-                                                           : it->second.spans.front().incarnation;
+  return it == replicas_.end() || it->second.empty() ? 0 : oldest(it->second, UINT64_MAX);
 }
 
 std::uint64_t segment_pins::oldest_of_all(std::uint64_t otherwise) const {
-  for (const auto& [replica, x] : replicas_)
-    if (!x.spans.empty())
-      otherwise = std::min(otherwise, x.spans.front().incarnation);
+  for (const auto& [replica, spans] : replicas_)
+    otherwise = oldest(spans, otherwise);
   return otherwise;
 }
 

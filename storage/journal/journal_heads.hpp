@@ -4,7 +4,6 @@
 #include "storage/journal/journal_record.hpp"
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <span>
 #include <vector>
@@ -53,16 +52,15 @@ public:
   std::uint64_t oldest_of_all(std::uint64_t otherwise) const;
 
 private:
-  /// Entries [first_index, first_index of the next span) lie in this segment.
+  /// Entries up to this one lie in this segment.
   struct span {
-    std::uint64_t incarnation = 0;
-    std::uint64_t first_index = 0;
-  };
-  struct replica_spans {
-    std::deque<span> spans; // ascending in both fields
     std::uint64_t last_index = 0;
+    std::uint64_t incarnation = 0;
   };
-  static void drop_up_to(replica_spans& x, std::uint64_t index);
+  /// By first index, not overlapping. Ascending in both, but for entries that were written again.
+  using replica_spans = std::map<std::uint64_t, span>;
+  static void place(replica_spans& spans, std::uint64_t index, std::uint64_t segment);
+  static std::uint64_t oldest(const replica_spans& spans, std::uint64_t otherwise);
 
   std::map<replica_id, replica_spans> replicas_;
 };

@@ -26,11 +26,17 @@ struct journal_entry {
   log_entry entry;
 };
 
+/// An entry that is in the log already, once more: its earlier place is not needed any longer.
+struct rewritten_entry {
+  std::uint64_t index = 0;
+  log_entry entry;
+};
+
 /// What the journal writes: one change of one replica. The consensus records mean what `fold` says.
 struct journal_record {
   replica_id replica;
   std::variant<replica_created, replica_removed, term_vote_record, journal_entry, truncate_record,
-               checkpoint_record, install_record>
+               checkpoint_record, install_record, rewritten_entry>
     what;
 };
 

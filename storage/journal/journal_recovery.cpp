@@ -261,7 +261,8 @@ private:
       x.state.term = head.term;
       x.state.vote = head.vote;
       x.state.checkpoint = head.checkpoint;
-      // Entries of older segments. They are gone, which is right: a later record drops them.
+      // Entries of older segments. They are gone, which is right: a later record drops them, or
+      // they were written again.
       x.state.entries.resize(held_elsewhere);
       out_.replicas.emplace(replica, std::move(x));
     }
@@ -296,6 +297,8 @@ private:
         using type = std::decay_t<decltype(x)>;
         if constexpr (std::is_same_v<type, journal_entry>)
           return append_record{x.index, {x.entry}};
+        else if constexpr (std::is_same_v<type, rewritten_entry>)
+          return rewrite_record{x.index, {x.entry}};
         else if constexpr (std::is_constructible_v<log_record, type>)
           return x;
         else

@@ -17,6 +17,7 @@ room_class class_of(const journal_record& x) {
     return entry->entry.kind == entry_kind::command ? room_class::growth : room_class::housekeeping;
   if (std::holds_alternative<checkpoint_record>(x.what)
       || std::holds_alternative<install_record>(x.what)
+      || std::holds_alternative<rewritten_entry>(x.what)
       || std::holds_alternative<replica_removed>(x.what))
     return room_class::relief;
   return room_class::housekeeping;
@@ -34,6 +35,11 @@ struct record_splitter {
     auto index = x.first_index;
     for (const auto& entry : x.entries)
       out.push_back({replica, journal_entry{index++, entry}});
+  }
+  void operator()(const rewrite_record& x) const {
+    auto index = x.first_index;
+    for (const auto& entry : x.entries)
+      out.push_back({replica, rewritten_entry{index++, entry}});
   }
   template <class T>
   void operator()(const T& x) const {
@@ -55,6 +61,8 @@ expected<void> check(const journal_options& x) {
   // Behind the state (a quarter at most) and an unused end there must be room for records.
   if (x.batch_bytes_max < 512 || batch_bytes_on_disk(x.batch_bytes_max) > x.segment_bytes / 4)
     return option_error("batch_bytes_max: below 512 or above a quarter of a segment");
+  if (x.rewrite_percent > 100)
+    return option_error("rewrite_percent: above 100");
   if (x.segment_bytes < 8 * journal_page_bytes)
     return option_error("segment_bytes: below 8 pages");
   if (x.removed_ids_max < 1 || x.removed_ids_max > x.segment_bytes / 64)
@@ -71,6 +79,7 @@ journal_state::journal_state(const journal_superblock& superblock, const journal
   options_.segment_count = superblock_.segment_count;
   TROUPE_ASSERT(check(options_));
   TROUPE_ASSERT(position_.incarnation == 0 || !position_.first_batches.empty());
+  rewrite_credit_ = rewrite_credit_max();
   oldest_durable_ = position_.incarnation == 0 ? 1 : position_.first_batches.begin()->first;
   TROUPE_ASSERT(position_.incarnation < oldest_durable_ + options_.segment_count);
 }
@@ -113,6 +122,13 @@ expected<journal_lsn> journal_state::submit(std::vector<journal_record> records)
   }
   if (auto fit = queued_.apply(records); !fit)
     return fit.error();
+  for (const auto& record : records) {
+    auto size = record_bytes(record);
+    if (std::holds_alternative<rewritten_entry>(record.what))
+      rewrite_credit_ -= std::min(rewrite_credit_, size);
+    else
+      rewrite_credit_ = std::min(rewrite_credit_max(), rewrite_credit_ + size);
+  }
   // As few chunks as possible, each of which fits into a batch.
   bool open = false;
   for (auto& record : records) {
@@ -264,12 +280,27 @@ void journal_state::batch_failed(const error& why) {
   queued_bytes_ = 0;
 }
 
+/// At least one segment before growth is refused, the one being filled included.
+std::uint64_t journal_state::rewrite_segments() const {
+  return std::min(superblock_.segment_count * options_.rewrite_percent / 100,
+                  superblock_.segment_count - options_.reserve_segments - 1);
+}
+
+std::uint64_t journal_state::rewrite_credit_max() const {
+  return superblock_.segment_bytes * superblock_.segment_count / 2;
+}
+
 std::vector<journal_laggard> journal_state::laggards(std::uint64_t segments) const {
   std::vector<journal_laggard> out;
+  // Some of the reserve stays for checkpoints, which are what makes room in the end.
+  auto room = room_bytes();
+  auto queue = options_.queue_bytes_max / 2;
+  auto rewritable = std::min({rewrite_credit_, room - std::min(room, reserve_bytes() / 4),
+                              queue - std::min(queue, queued_bytes_)});
   for (const auto& [replica, head] : written_.state().replicas)
     if (auto oldest = pins_.oldest(replica); oldest != 0)
       if (auto used = position_.incarnation - oldest + 1; used > segments)
-        out.push_back({replica, used});
+        out.push_back({replica, used, used > rewrite_segments() ? rewritable : 0});
   std::stable_sort(out.begin(), out.end(),
                    [](const auto& a, const auto& b) { return a.segments > b.segments; });
   return out;

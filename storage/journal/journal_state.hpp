@@ -23,6 +23,8 @@ struct journal_options {
   /// Room that commands may not use: half of it is for terms, votes, truncations, other entries
   /// and new replicas, the rest for checkpoints, installs and removals, which make room.
   std::uint32_t reserve_segments = 2;
+  /// Replicas that keep more than this part of the segments in use may write their entries again.
+  std::uint32_t rewrite_percent = 50;
   std::uint32_t removed_ids_max = 1024; ///< Removed replicas remembered one by one.
 };
 
@@ -51,6 +53,9 @@ struct journal_batch {
 struct journal_laggard {
   replica_id replica;
   std::uint64_t segments = 0; ///< Segments in use from its oldest needed entry on.
+  /// If no checkpoint releases its entries: they may be written again (`rewrite_record`) if they
+  /// take at most so many bytes. 0: not yet, or there is no room.
+  std::uint64_t rewrite_bytes_max = 0;
 };
 
 /// Where a journal goes on: what recovery found, or a new journal.
@@ -111,6 +116,7 @@ public:
   /// Segments that hold something needed, the one being filled included.
   std::uint64_t segments_in_use() const;
   std::uint32_t segment_count() const { return superblock_.segment_count; }
+  std::uint32_t reserve_segments() const { return options_.reserve_segments; }
   const journal_counters& counters() const { return counters_; }
   /// The replicas as of the last batch given out.
   const segment_state& written() const { return written_.state(); }
@@ -129,6 +135,8 @@ private:
   };
 
   expected<journal_lsn> submit(std::vector<journal_record> records);
+  std::uint64_t rewrite_segments() const;
+  std::uint64_t rewrite_credit_max() const;
   expected<void> check_room(const std::vector<journal_record>& records, std::uint64_t bytes) const;
   std::uint64_t room_bytes() const;
   std::uint64_t reserve_bytes() const;
@@ -149,6 +157,9 @@ private:
   std::uint64_t queued_lsn_ = 0;
   std::uint64_t durable_lsn_ = 0;
   std::optional<flight> in_flight_;
+  /// Bytes that may be written again: as many as were written else, so that a journal full of
+  /// needed entries does not turn round for ever.
+  std::uint64_t rewrite_credit_ = 0;
   expected<void> health_;
   journal_counters counters_;
 };

@@ -241,6 +241,27 @@ void table_core::drop(table_id table) {
   pump();
 }
 
+void table_core::present(table_store::on_tables done) {
+  if (!health_)
+    return refuse(std::move(done), health_.error());
+  auto found = std::make_shared<std::vector<table_id>>();
+  push_step(
+    [found](table_engine& engine) -> expected<void> {
+      auto tables = engine.tables();
+      if (!tables)
+        return tables.error();
+      *found = std::move(*tables);
+      return {};
+    },
+    [found, done](table_core&, const expected<void>& result) {
+      if (result)
+        done(std::move(*found));
+      else
+        done(result.error());
+    });
+  pump();
+}
+
 row_lookup table_core::get(table_id table, std::string_view key) const {
   TROUPE_ASSERT(tables_.contains(table));
   auto row = cache_.get(table, key);

@@ -25,6 +25,7 @@ public:
   void close(table_id table);
   void write_behind();
   void drop(table_id table);
+  void present(table_store::on_tables done);
   row_lookup get(table_id table, std::string_view key) const;
   range_lookup scan(table_id table, const table_range& range) const;
   void load(table_id table, row_needs needs, table_store::on_done done);

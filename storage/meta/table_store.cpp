@@ -35,6 +35,9 @@ void table_store::write_behind() {
 void table_store::drop(table_id table) {
   core_->drop(table);
 }
+void table_store::present(on_tables done) {
+  core_->present(std::move(done));
+}
 row_lookup table_store::get(table_id table, std::string_view key) const {
   return core_->get(table, key);
 }

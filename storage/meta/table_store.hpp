@@ -58,6 +58,7 @@ public:
   using on_done = std::function<void(expected<void>)>;
   using on_index = std::function<void(expected<std::uint64_t>)>;
   using on_chunk = std::function<void(expected<byte_vector>)>;
+  using on_tables = std::function<void(expected<std::vector<table_id>>)>;
 
   table_store(std::shared_ptr<table_engine> engine, table_store_options options);
   ~table_store();
@@ -74,6 +75,8 @@ public:
   void write_behind();
   /// Forgets the table and removes its rows in the background; what comes after is refused.
   void drop(table_id table);
+  /// Every table that has rows in the engine, open or not, after what was asked for before.
+  void present(on_tables done);
 
   /// Rows from memory. Valid while the table is open.
   row_lookup get(table_id table, std::string_view key) const;

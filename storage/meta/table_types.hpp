@@ -20,6 +20,10 @@ using table_id = strong_id<struct table_id_tag, std::uint64_t>;
 constexpr table_id table_of(replica_id replica, std::uint16_t install) {
   return table_id{replica.value << 16 | install};
 }
+/// The replica whose table it is.
+constexpr replica_id owner_of(table_id table) {
+  return replica_id{table.value >> 16};
+}
 
 /// One absolute change: the new value of a key, or its removal. Keys are compared as unsigned
 /// bytes. Repeating a change changes nothing: replay depends on it (hazards F1).

@@ -94,7 +94,7 @@ TEST_CASE("replica: one destroyed around the switch to a pulled state has all ro
     bool held = round % 3 == 2;
     bool last_came = false;
     world.on_piece = [&](replica_id, const pull_state& request, expected<state_piece>& piece) {
-      last_came = last_came || (request.pull != 0 && piece && piece->rows.empty());
+      last_came = last_came || (request.piece != 0 && piece && piece->rows.empty());
       if (last_came && held)
         world.io(node).hold();
       return true;
@@ -117,6 +117,8 @@ TEST_CASE("replica: one destroyed around the switch to a pulled state has all ro
     world.io(node).release();
     world.until("it is back", [&] { return world.at(group, node) != nullptr; });
     world.check_all(group);
+    world.until("the other tables are gone",
+                [&] { return world.tables(node) == std::vector{world.at(group, node)->table()}; });
   }
   CHECK(in_time >= 2);
   CHECK(world.nobody_finished());
@@ -161,4 +163,10 @@ TEST_CASE("replica: gives each piece of its state once and in order", "[actor][r
   REQUIRE(again);
   CHECK(again->pull != pull);
   CHECK(code(pull, 1) == errc::stale);
+  // Who gives up says so, and the next one need not wait. Only its own pull can anybody end.
+  CHECK(code(pull, 0) == errc::stale);
+  CHECK(code(0, 0) == errc::busy);
+  CHECK(ask(world, source, {group_id{group}, id, again->pull, 0}));
+  CHECK(code(again->pull, 1) == errc::stale);
+  CHECK(ask(world, source, {group_id{group}, id, 0, 0}));
 }

@@ -167,6 +167,76 @@ TEST_CASE("replica: a follower whose journal is full waits and comes back", "[ac
   check_all_well(world);
 }
 
+TEST_CASE("replica: a group without a majority does not hold the journals of its drives back",
+          "[actor][replica]") {
+  // Goal: its entries, which nobody may commit or drop, stay; the other group writes on for ever.
+  // Method: first only the answers of the one group are lost, so that its entries are stored and
+  // not committed, then all its messages; meanwhile the other one writes the journals round.
+  replica_world world;
+  both_have_leaders(world);
+  world.write(idle, {{"a", "1"}});
+  for (std::size_t node = 0; node < world.nodes(); ++node)
+    world.catch_up(idle, node);
+  bool answers_only = true;
+  world.on_parcel = [&](const consensus_parcel& parcel) {
+    return parcel.group != group_id{idle}
+           || (answers_only && !std::holds_alternative<append_entries_result>(parcel.message));
+  };
+  auto doubtful = world.next_rows();
+  REQUIRE(world.leader(idle)->put(doubtful));
+  auto has_it = [&](std::size_t node) {
+    return world.at(idle, node)->raft().bytes_since_checkpoint() > 60 * kib;
+  };
+  world.until("all have stored it", [&] { return has_it(0) && has_it(1) && has_it(2); });
+  answers_only = false;
+  world.write_much(busy, 2 * journal_bytes);
+  for (std::size_t node = 0; node < world.nodes(); ++node) {
+    CHECK(has_it(node));
+    CHECK(world.at(idle, node)->applied == 1);
+    auto last = world.at(idle, node)->raft().last_index();
+    world.destroy(idle, node); // what was written again is what it had
+    world.recover(idle, node);
+    world.until("it is back", [&] { return world.at(idle, node) != nullptr; });
+    CHECK(world.at(idle, node)->raft().last_index() == last);
+  }
+  world.write_much(busy, 2 * journal_bytes);
+  for (std::size_t node = 0; node < world.nodes(); ++node) {
+    CHECK(has_it(node));
+    CHECK(world.volume(node).journal_counts().segments >= 18);
+  }
+  check_all_well(world);
+
+  world.on_parcel = nullptr;
+  world.write(idle, doubtful); // whatever became of it, now it is certain
+  world.write(idle, {{"a", "2"}});
+  world.check_all(busy);
+  world.check_all(idle);
+  check_all_well(world);
+}
+
+TEST_CASE("replica: what waits for a slow drive is bounded", "[actor][replica]") {
+  replica_world_options options;
+  options.replicas.consensus.tail_bytes_max = 512 * kib;
+  options.replicas.consensus.lagging_bytes_max = 16 * mib;
+  replica_world world{options};
+  both_have_leaders(world);
+  auto node = (*world.leader_node(busy) + 1) % world.nodes();
+  world.catch_up(busy, node);
+  world.io(node).hold();
+  std::uint64_t most = 0;
+  for (std::uint64_t written = 0; written < 4 * mib; written += 64 * kib) {
+    world.write(busy, world.next_rows());
+    most = std::max(most, world.at(busy, node)->waiting_bytes());
+  }
+  CHECK(most > 128 * kib);
+  CHECK(most <= 512 * kib);
+  world.io(node).release();
+  world.write(busy, world.next_rows());
+  world.check_all(busy);
+  CHECK(world.at(busy, node)->waiting_bytes() == 0);
+  check_all_well(world);
+}
+
 TEST_CASE("metadata_volume: what waits for a recovery takes room", "[actor][replica]") {
   replica_world world;
   both_have_leaders(world);

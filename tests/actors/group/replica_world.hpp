@@ -28,6 +28,7 @@ public:
   using replica_base::raft;
   using replica_base::replica_base;
   using replica_base::table;
+  using replica_base::waiting_bytes;
 
   /// @returns as `replica_base::propose`; the outcome shows in `outcomes`.
   expected<proposal_token> put(const table_batch& rows);
@@ -134,6 +135,8 @@ public:
   table_batch next_rows();
   void write_much(std::uint32_t group, std::uint64_t bytes);
   const row_map& committed(std::uint32_t group) { return committed_[group]; }
+  /// Every table with rows on the node's drive.
+  std::vector<table_id> tables(std::size_t node);
   /// All rows of the replica's table.
   row_map rows(std::uint32_t group, std::size_t node);
   /// Waits until the replica has applied what the leader has.
@@ -148,6 +151,8 @@ public:
 
   reactor loop;
   std::set<replica_id> not_ticked;
+  /// Sees every message on its way; false loses it.
+  std::function<bool(const consensus_parcel&)> on_parcel;
   /// Sees every answer to a pull on its way; false holds nothing back, it loses it.
   std::function<bool(replica_id to, const pull_state&, expected<state_piece>&)> on_piece;
 

@@ -186,7 +186,8 @@ void replica_world::deliver(consensus_parcel parcel) {
   auto from = residents_.find(parcel.from);
   auto to = residents_.find(parcel.to);
   if (from == residents_.end() || to == residents_.end() || !to->second.replica
-      || cut_off_.contains(from->second.node) || cut_off_.contains(to->second.node))
+      || cut_off_.contains(from->second.node) || cut_off_.contains(to->second.node)
+      || (on_parcel && !on_parcel(parcel)))
     return;
   to->second.replica->receive(parcel.from, std::move(parcel.message));
 }
@@ -201,10 +202,11 @@ void replica_world::pull(replica_id to, const pull_state& request,
     });
   };
   loop.post([this, request, answer = std::move(answer)] {
-    auto& source = residents_.at(request.source);
-    if (!source.replica || cut_off_.contains(source.node))
+    auto source = residents_.find(request.source);
+    if (source == residents_.end() || !source->second.replica
+        || cut_off_.contains(source->second.node))
       return answer(error{errc::unavailable, "the source is away"});
-    source.replica->serve_pull(request, answer);
+    source->second.replica->serve_pull(request, answer);
   });
 }
 
@@ -260,9 +262,14 @@ void replica_world::give_up(const char* what) {
              + std::to_string(report.applied_index) + " checkpoint "
              + std::to_string(report.checkpoint_index);
   }
-  for (auto& d : drives_)
-    state += "\njournal admits 64 KiB: " + std::to_string(d->volume->admits(64 * kib))
-             + " laggards " + std::to_string(d->volume->laggards().size());
+  for (auto& d : drives_) {
+    state += "\njournal with " + std::to_string(d->volume->journal_counts().bytes)
+             + " bytes written admits 64 KiB: " + std::to_string(d->volume->admits(64 * kib));
+    for (const auto& laggard : d->volume->laggards())
+      state += ", replica " + std::to_string(laggard.replica.value) + " keeps "
+               + std::to_string(laggard.segments) + " segments, may write again "
+               + std::to_string(laggard.rewrite_bytes_max);
+  }
   for (std::size_t i = events_.size() - std::min<std::size_t>(events_.size(), 30);
        i < events_.size(); ++i)
     state += "\n" + events_[i].replica + ": " + events_[i].name + " " + events_[i].why;
@@ -340,6 +347,15 @@ table_batch replica_world::next_rows() {
 void replica_world::write_much(std::uint32_t group, std::uint64_t bytes) {
   for (std::uint64_t done = 0; done < bytes; done += rows_per_batch * row_bytes)
     write(group, next_rows());
+}
+
+std::vector<table_id> replica_world::tables(std::size_t node) {
+  std::optional<expected<std::vector<table_id>>> found;
+  volume(node).tables().present([&](auto x) { found = std::move(x); });
+  volume(node).pump();
+  until("tables are counted", [&] { return found.has_value(); });
+  REQUIRE(*found);
+  return std::move(**found);
 }
 
 row_map replica_world::rows(std::uint32_t group, std::size_t node) {

@@ -87,8 +87,8 @@ TEST_CASE("journal: damage where nothing is needed any more does not matter", "[
     for (auto at = batch.offset; at < batch.offset + batch.bytes; at += journal_page_bytes)
       live_pages.insert(at / journal_page_bytes);
   std::size_t damaged = 0;
-  for (std::uint64_t page = 1; page < journal_file_bytes(tiny_journal_options()) / journal_page_bytes;
-       ++page)
+  for (std::uint64_t page = 1;
+       page < journal_file_bytes(tiny_journal_options()) / journal_page_bytes; ++page)
     if (!live_pages.contains(page)) {
       REQUIRE(copy->flip_bits("/d/journal", page * journal_page_bytes + 70, 0xff));
       ++damaged;
@@ -175,7 +175,8 @@ TEST_CASE("journal: a read error is not a verdict", "[unit][journal]") {
   }
   faulty.heal();
   faulty.shorten_reads("journal", 5000);
-  CHECK(open_journal(faulty, "/d", test_drive(), tiny_journal_options()).error().code == errc::io_error);
+  CHECK(open_journal(faulty, "/d", test_drive(), tiny_journal_options()).error().code
+        == errc::io_error);
   faulty.heal();
   auto opened = open_journal(faulty, "/d", test_drive(), tiny_journal_options());
   REQUIRE(opened);
@@ -191,7 +192,8 @@ TEST_CASE("journal: a missing, foreign, cut or newer journal is refused by name"
   };
   CHECK(open(e).error().code == errc::not_found);
   REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
-  CHECK(create_journal(e, "/d", test_drive(), tiny_journal_options()).error().code == errc::already_exists);
+  CHECK(create_journal(e, "/d", test_drive(), tiny_journal_options()).error().code
+        == errc::already_exists);
 
   auto foreign = open(e, drive_uuid{});
   CHECK(foreign.error().code == errc::wrong_cluster);
@@ -202,7 +204,7 @@ TEST_CASE("journal: a missing, foreign, cut or newer journal is refused by name"
   auto log = newer->open("/d/journal", open_mode::read_write);
   byte_vector page(journal_page_bytes);
   REQUIRE((*log)->read_at(0, page));
-  page[12] = std::byte{2};
+  page[12] = std::byte{3};
   store_le(page.data() + 8, crc32c(byte_view{page}.subspan(12)));
   REQUIRE((*log)->write_at(0, page));
   CHECK(open(*newer).error().code == errc::wrong_version);
@@ -219,7 +221,8 @@ TEST_CASE("journal: a missing, foreign, cut or newer journal is refused by name"
 
   auto empty = e.clone();
   auto empty_log = empty->open("/d/journal", open_mode::read_write);
-  REQUIRE((*empty_log)->write_zeros(journal_page_bytes, journal_file_bytes(tiny_journal_options())));
+  REQUIRE(
+    (*empty_log)->write_zeros(journal_page_bytes, journal_file_bytes(tiny_journal_options())));
   CHECK(open(*empty).error().code == errc::quarantined);
 }
 
@@ -227,9 +230,11 @@ TEST_CASE("journal: a drive without room gets no journal and keeps its room", "[
   memory_env e{100'000};
   REQUIRE(e.make_directory("/d"));
   auto before = *e.free_bytes("/d");
-  CHECK(create_journal(e, "/d", test_drive(), tiny_journal_options()).error().code == errc::no_space);
+  CHECK(create_journal(e, "/d", test_drive(), tiny_journal_options()).error().code
+        == errc::no_space);
   CHECK(*e.free_bytes("/d") == before);
-  CHECK(open_journal(e, "/d", test_drive(), tiny_journal_options()).error().code == errc::not_found);
+  CHECK(open_journal(e, "/d", test_drive(), tiny_journal_options()).error().code
+        == errc::not_found);
 }
 
 TEST_CASE("journal: options that cannot work are refused", "[unit][journal]") {
@@ -251,4 +256,46 @@ TEST_CASE("journal: options that cannot work are refused", "[unit][journal]") {
   CHECK(refused([](auto& x) { x.batch_bytes_max = x.segment_bytes / 4; }));
   CHECK(refused([](auto& x) { x.removed_ids_max = 0; }));
   CHECK(refused([](auto& x) { x.removed_ids_max = 100'000; }));
+}
+
+TEST_CASE("journal: one of an older format is taken over at any crash", "[unit][journal]") {
+  memory_env e;
+  REQUIRE(e.make_directory("/d"));
+  REQUIRE(create_journal(e, "/d", test_drive(), tiny_journal_options()));
+  {
+    auto journal = open_journal(e, "/d", test_drive(), tiny_journal_options());
+    REQUIRE(journal->state.create_replica(replica_id{1}, group_id{1}, {}));
+    REQUIRE(journal->state.append(replica_id{1}, {append_record{1, {command(1, "a")}}}));
+    REQUIRE(flush_journal(*journal));
+  }
+  auto format = [](env& x) {
+    auto log = x.open("/d/journal", open_mode::read_write);
+    byte_vector page(journal_page_bytes);
+    REQUIRE((*log)->read_at(0, page));
+    return decode_superblock(page)->format;
+  };
+  journal_superblock older{test_drive(), tiny_journal_options().segment_bytes,
+                           tiny_journal_options().segment_count};
+  older.format = 1;
+  auto log = e.open("/d/journal", open_mode::read_write);
+  REQUIRE((*log)->write_at(0, encode_superblock(older)));
+  REQUIRE((*log)->sync());
+  CHECK(format(e) == 1);
+  // Reading alone changes nothing.
+  REQUIRE(recover_journal(**log, test_drive()));
+  CHECK(format(e) == 1);
+  for (std::uint64_t changes = 0; changes < 6; ++changes)
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+      auto copy = e.clone();
+      fault_env cut{*copy};
+      cut.stop_after(changes);
+      bool opened = bool{open_journal(cut, "/d", test_drive(), tiny_journal_options())};
+      copy->crash(seed);
+      INFO("changes " << changes << " seed " << seed);
+      CHECK((format(*copy) == 2 || !opened)); // before the first record that needs it
+      auto again = open_journal(*copy, "/d", test_drive(), tiny_journal_options());
+      REQUIRE(again);
+      CHECK(again->replicas.at(replica_id{1}).state.entries.size() == 1);
+      CHECK(format(*copy) == 2);
+    }
 }

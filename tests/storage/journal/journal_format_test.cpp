@@ -44,7 +44,8 @@ std::vector<journal_record> one_of_each() {
           {r, truncate_record{4}},
           {r, checkpoint_record{checkpoint_at(3, 5, 1)}},
           {r, install_record{checkpoint_at(100, 6, 2)}},
-          {r, replica_removed{}}};
+          {r, replica_removed{}},
+          {r, rewritten_entry{3, {5, entry_kind::command, shared_bytes{std::string{"hello"}}}}}};
 }
 
 byte_vector some_batch() {
@@ -57,7 +58,7 @@ byte_vector some_batch() {
   header.first_lsn = 0x0c0d;
   header.incarnation = 0x31;
   header.replay_from = 0x0909;
-  header.record_count = 8;
+  header.record_count = 9;
   header.previous_crc = 0xdeadbeef;
   header.begins_segment = true;
   seal_batch(image, header, test_drive());
@@ -74,7 +75,7 @@ TEST_CASE("journal_format: the superblock's bytes never change", "[unit][journal
   auto page = encode_superblock(x);
   CHECK(page.size() == journal_page_bytes);
   CHECK(hex(byte_view{page}.first(64))
-        == "5452504a524e414cf3b50430010000000102030405060708090a0b0c0d0e0f100000800000000000"
+        == "5452504a524e414ce7eeb2a5020000000102030405060708090a0b0c0d0e0f100000800000000000"
            "100000000000000000000000000000000000000000000000");
   CHECK(std::all_of(page.begin() + 64, page.end(), [](std::byte b) { return b == std::byte{0}; }));
   auto back = decode_superblock(page);
@@ -82,6 +83,20 @@ TEST_CASE("journal_format: the superblock's bytes never change", "[unit][journal
   CHECK(back->owner == x.owner);
   CHECK(back->segment_bytes == x.segment_bytes);
   CHECK(back->segment_count == x.segment_count);
+  CHECK(back->format == 2);
+
+  x.format = 1; // what older programs wrote
+  page = encode_superblock(x);
+  CHECK(hex(byte_view{page}.first(64))
+        == "5452504a524e414cf3b50430010000000102030405060708090a0b0c0d0e0f100000800000000000"
+           "100000000000000000000000000000000000000000000000");
+  back = decode_superblock(page);
+  REQUIRE(back);
+  CHECK(back->format == 1);
+  for (std::uint32_t unknown : {0u, 3u}) {
+    x.format = unknown;
+    CHECK(decode_superblock(encode_superblock(x)).error().code == errc::wrong_version);
+  }
 }
 
 TEST_CASE("journal_format: the bytes of a batch with every kind of record never change",
@@ -92,8 +107,8 @@ TEST_CASE("journal_format: the bytes of a batch with every kind of record never 
   REQUIRE(header);
   auto used = byte_view{image}.first(batch_header_bytes + header->payload_bytes);
   CHECK(hex(used.first(batch_header_bytes))
-        == "544a42480667a8af0b0a0000000000000d0c00000000000031000000000000000909000000000000"
-           "b101000008000000b807341fefbeadde0100000000000000");
+        == "544a424878901de20b0a0000000000000d0c00000000000031000000000000000909000000000000"
+           "d401000009000000fabe120fefbeadde0100000000000000");
   CHECK(hex(used.subspan(batch_header_bytes))
         == "7a000000010300000000000000020000000500000000000000090000000000000001000000010000"
            "00000000000200000007000000000000000600000000000000140000000000000010000000000000"
@@ -105,7 +120,10 @@ TEST_CASE("journal_format: the bytes of a batch with every kind of record never 
            "00000210000000060807060504030201040000000000000035000000070807060504030201030000"
            "00000000000500000000000000010000000000000001000000000000000100000001000000000000"
            "00013500000008080706050403020164000000000000000600000000000000320000000000000002"
-           "000000000000000100000001000000000000000108000000030807060504030201");
+           "000000000000000100000001000000000000000108000000030807060504030201"
+           // from format 2 on
+           "1e0000000908070605040302010300000000000000050000000000000001"
+           "68656c6c6f");
 }
 
 TEST_CASE("journal_format: records come back as they were", "[unit][journal_format]") {
@@ -116,7 +134,7 @@ TEST_CASE("journal_format: records come back as they were", "[unit][journal_form
   CHECK(header->first_lsn == 0x0c0d);
   CHECK(header->incarnation == 0x31);
   CHECK(header->replay_from == 0x0909);
-  CHECK(header->record_count == 8);
+  CHECK(header->record_count == 9);
   CHECK(header->previous_crc == 0xdeadbeef);
   CHECK(header->begins_segment);
   auto payload = byte_view{image}.subspan(batch_header_bytes, header->payload_bytes);

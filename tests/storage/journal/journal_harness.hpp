@@ -84,7 +84,8 @@ public:
   /// Gives the journal one random order. @returns its LSN, or 0 if the journal had no room.
   std::uint64_t step(journal_state& journal) {
     for (const auto& laggard : journal.laggards(3))
-      give_checkpoint(journal, laggard.replica);
+      if (now_.contains(laggard.replica)) // else its removal waits to be written
+        give_checkpoint(journal, laggard.replica);
     auto draw = up_to(99);
     if (now_.size() < 2 || (draw < 2 && now_.size() < 5))
       return create(journal);
@@ -98,6 +99,8 @@ public:
     }
     if (draw < 14)
       return give_checkpoint(journal, it->first);
+    if (draw > 90 && !it->second.state.entries.empty())
+      return give(journal, it->first, {random_rewrite(it->second.state)});
     return give(journal, it->first, random_records(it->second.state, draw));
   }
 
@@ -164,6 +167,16 @@ private:
     auto lsn = give(journal, replica, {checkpoint_record{checkpoint_at(index, 1, up_to(3))}});
     REQUIRE(lsn != 0); // there is always room for what makes room
     return lsn;
+  }
+
+  /// Some of the log once more, as it is.
+  log_record random_rewrite(const durable_state& state) {
+    auto begin = up_to(state.entries.size() - 1);
+    auto count = std::min<std::uint64_t>(1 + up_to(3), state.entries.size() - begin);
+    rewrite_record out{state.checkpoint.index + 1 + begin, {}};
+    for (auto i = begin; i < begin + count; ++i)
+      out.entries.push_back(state.entries[i]);
+    return out;
   }
 
   std::vector<log_record> random_records(const durable_state& state, std::uint64_t draw) {

@@ -95,7 +95,8 @@ TEST_CASE("journal: works on real files", "[unit][journal]") {
   path = ::mkdtemp(path.data());
   posix_env e;
   REQUIRE(create_journal(e, path, test_drive(), tiny_journal_options()));
-  CHECK(std::filesystem::file_size(path + "/journal") == journal_file_bytes(tiny_journal_options()));
+  CHECK(std::filesystem::file_size(path + "/journal")
+        == journal_file_bytes(tiny_journal_options()));
   model state;
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
     auto journal = open_journal(e, path, test_drive(), tiny_journal_options());
@@ -260,7 +261,8 @@ TEST_CASE("journal: a full journal refuses entries, not votes, and a checkpoint 
   auto last = fill(journal, two, 1);
   CHECK(last > 20);
   CHECK_FALSE(state.admits(1500));
-  CHECK(state.segments_in_use() + tiny_journal_options().reserve_segments >= state.segment_count() - 1);
+  CHECK(state.segments_in_use() + tiny_journal_options().reserve_segments
+        >= state.segment_count() - 1);
   auto laggards = state.laggards(2);
   REQUIRE(laggards.size() == 2);
   CHECK(laggards[0].replica == one);
