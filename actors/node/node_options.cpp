@@ -33,6 +33,7 @@ void for_each_option(Options& o, Visit visit) {
   visit("hold_unsynced.enabled", o.hold_unsynced.enabled);
   visit("hold_unsynced.keep_one_in", o.hold_unsynced.keep_one_in);
   visit("hold_unsynced.seed", o.hold_unsynced.seed);
+  visit("tables.bytes_max", o.metadata.volume.room.bytes_max);
   visit("drive.cache_pages_max", o.drives.cache_pages_max);
   visit("drive.requests_max", o.drives.requests_max);
 }

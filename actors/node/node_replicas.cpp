@@ -130,6 +130,15 @@ void node_replicas::start_again(entry& e) {
 /// After the first error nothing of a drive can be believed (hazards F23a): a leader whose tables
 /// or journal are gone must not keep its group waiting.
 void node_replicas::look_at(const drive_uuid& drive, const metadata_volume& volume) {
+  if (volume.metadata_full() != full_.contains(drive)) {
+    if (volume.metadata_full())
+      full_.insert(drive);
+    else
+      full_.erase(drive);
+    services_.raise(
+      event_severity::warn, volume.metadata_full() ? "metadata_full" : "metadata_has_room",
+      {{"drive", to_string(drive)}, {"bytes", std::to_string(volume.tables_bytes())}});
+  }
   const auto& health = volume.health();
   if (health || !failed_.insert(drive).second)
     return;
@@ -164,7 +173,7 @@ bool node_replicas::ended(const caf::actor_addr& who, boot_time now) {
 void node_replicas::tick(boot_time now) {
   bool reports = ticks_++ % ticks_per_report == 0;
   for (auto& [drive, volume] : volumes_) {
-    volume->tick();
+    volume->tick(now);
     look_at(drive, *volume);
   }
   for (auto& [id, e] : replicas_) {

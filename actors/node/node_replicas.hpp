@@ -83,6 +83,7 @@ private:
   std::map<drive_uuid, std::unique_ptr<metadata_volume>> volumes_;
   std::uint64_t ticks_ = 0;
   std::map<replica_id, entry> replicas_;
+  std::set<drive_uuid> full_;   ///< It was said that their metadata has no room.
   std::set<drive_uuid> failed_; ///< Their replicas ended for good in this process.
 };
 

@@ -29,6 +29,7 @@ struct partition_now {
   boot_time read_lease_until;    ///< consensus::read_lease_until
   boot_time node_lease_until;    ///< node_lease_holder_state::valid_until
   bool store_overloaded = false; ///< table_store::overloaded
+  bool metadata_full = false;    ///< replica_volume::metadata_full
 
   /// May it propose, and answer what was committed (hazards F6)?
   bool may_act() const { return boot < node_lease_until; }

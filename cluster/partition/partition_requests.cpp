@@ -61,6 +61,7 @@ evaluation_context partition_state::context_of(const meta_request& body,
   context.epoch = epoch_;
   context.drives = &facts_.drives;
   context.slots = &facts_.slots;
+  context.metadata_full = now.metadata_full;
   context.limits = options_.limits;
   return context;
 }

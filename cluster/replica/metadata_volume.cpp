@@ -37,6 +37,7 @@ metadata_volume::open(opened_journal journal, std::shared_ptr<table_engine> engi
   if (!present)
     return present.error();
   auto c = std::make_shared<core>(std::move(journal), drive, options, std::move(runner));
+  c->engine = engine;
   c->tables = std::make_unique<table_store>(std::move(engine), options.tables);
   // What an import or a removal left that a crash cut short.
   std::set<table_id> known;
@@ -195,6 +196,37 @@ void metadata_volume::core::fail_all(const error& why) {
     s.done(why);
   for (auto& r : unread)
     r.done(why);
+}
+
+void metadata_volume::core::look_at_room(boot_time now) {
+  if (closed || looking || now == boot_time{} || now < look_at)
+    return;
+  // Deleted rows take room until they are compacted away, which the engine does when it likes.
+  bool compacts = full && now >= compact_at;
+  if (compacts)
+    compact_at = {now.ns + std::uint64_t{options.room.compact_ms} * 1'000'000};
+  look_at = {now.ns + std::uint64_t{options.room.look_ms} * 1'000'000};
+  auto self = shared_from_this();
+  auto found = std::make_shared<std::optional<expected<engine_room>>>();
+  auto started = runner->run(
+    [self, found, compacts] {
+      if (compacts)
+        self->engine->compact();
+      found->emplace(self->engine->room());
+    },
+    [self, found] {
+      self->looking = false;
+      if (!self->closed && **found)
+        self->looked(***found);
+    });
+  looking = static_cast<bool>(started);
+}
+
+void metadata_volume::core::looked(const engine_room& found) {
+  const auto& room = options.room;
+  tables_bytes = found.used_bytes;
+  full = found.used_bytes >= room.bytes_max / 100 * room.full_percent
+         || found.free_bytes < room.host_bytes_min;
 }
 
 void metadata_volume::core::pump_tables() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/replica/replica_volume.hpp"
+#include "storage/base/clock.hpp"
 #include "storage/journal/journal.hpp"
 #include "storage/meta/table_engine.hpp"
 #include "storage/meta/table_store.hpp"
@@ -23,7 +24,17 @@ public:
   virtual expected<void> run(std::function<void()> job, std::function<void()> done) = 0;
 };
 
+/// What the tables of a drive may take.
+struct metadata_room_options {
+  std::uint64_t bytes_max = 1 * gib;        ///< Of the tables' files.
+  std::uint32_t full_percent = 90;          ///< Of it: growth is refused from here on.
+  std::uint64_t host_bytes_min = 128 * mib; ///< The same while the file system has less free.
+  std::uint32_t look_ms = 2000;             ///< Between two looks.
+  std::uint32_t compact_ms = 15'000;        ///< While full: between two tries to get room back.
+};
+
 struct volume_options {
+  metadata_room_options room;
   table_store_options tables = {.write_delay_bytes = 512 * kib};
   /// A replica that keeps more in use must checkpoint. Below what is left of the journal's segments
   /// without its reserve: else it is full before anybody hears of it.
@@ -64,9 +75,11 @@ public:
   }
 
   table_store& tables() override { return *core_->tables; }
-  /// A few times per second: what waits to be written to the tables, waits no longer.
-  void tick() {
+  /// A few times per second: what waits to be written to the tables, waits no longer; now and then
+  /// looks how much room they take (never without a time).
+  void tick(boot_time now = {}) {
     tables().write_behind();
+    core_->look_at_room(now);
     pump();
   }
   /// Table jobs and the next journal batch go to the runner.
@@ -75,6 +88,8 @@ public:
   const journal_counters& journal_counts() const { return core_->journal.state.counters(); }
   std::vector<journal_laggard> laggards() const override;
   bool journal_tail_was_cut() const { return core_->journal.tail_was_cut; }
+  bool metadata_full() const override { return core_->full; }
+  std::uint64_t tables_bytes() const { return core_->tables_bytes; }
   const expected<void>& health() const override {
     const auto& journal = core_->journal.state.health();
     return journal ? core_->tables->health() : journal;
@@ -110,11 +125,14 @@ private:
     void unstage(replica_id replica);
     void batch_written(std::uint64_t number, const expected<void>& result);
     void fail_all(const error& why);
+    void look_at_room(boot_time now);
+    void looked(const engine_room& found);
 
     opened_journal journal;
     drive_uuid drive;
     volume_options options;
     std::unique_ptr<volume_runner> runner;
+    std::shared_ptr<table_engine> engine;
     std::unique_ptr<table_store> tables;
     std::deque<waiting_append> waiting;     ///< Ascending by LSN.
     std::deque<staged_append> staged;       ///< Arrived while a recovery waits or runs.
@@ -123,6 +141,11 @@ private:
     bool recovering = false;                ///< It runs.
     std::deque<table_job> jobs;             ///< Ready, but the runner was full.
     bool closed = false;
+    std::uint64_t tables_bytes = 0; ///< When it was looked at last.
+    bool full = false;
+    bool looking = false;   ///< A job is out that looks or compacts.
+    boot_time look_at{};    ///< The next time.
+    boot_time compact_at{}; ///< Not before.
   };
   explicit metadata_volume(std::shared_ptr<core> c) : core_(std::move(c)) {}
 

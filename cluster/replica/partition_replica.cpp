@@ -27,6 +27,7 @@ partition_now partition_replica::present() const {
   now_is.read_lease_until = is_open() ? raft().read_lease_until() : boot_time{};
   now_is.node_lease_until = services_.node_lease_until();
   now_is.store_overloaded = tables().overloaded();
+  now_is.metadata_full = services_.volume->metadata_full();
   return now_is;
 }
 

@@ -27,6 +27,9 @@ public:
   virtual table_store& tables() = 0;
   /// Starts what became ready.
   virtual void pump() = 0;
+  /// The tables have used up their room: what would add to them is refused (hazards F31). Of the
+  /// leader's own drive; the part of the room that is kept back is for the followers' sake, too.
+  virtual bool metadata_full() const { return false; }
   /// The first error of journal or tables: the drive has failed, and nothing on it goes on.
   virtual const expected<void>& health() const = 0;
 };

@@ -60,7 +60,9 @@ evaluation_result evaluate_change(const meta_operation& operation,
     }
     return out;
   }
-  auto result = run_any(operation, scope);
+  auto result = context.metadata_full && grows(operation)
+                  ? error{errc::no_space, "the room for metadata is used up", trp::cluster_full}
+                  : run_any(operation, scope);
   if (scope.rows.blocked())
     return scope.rows.take_needs();
   evaluation out;
@@ -87,6 +89,16 @@ evaluation_result evaluate_change(const meta_operation& operation,
 }
 
 } // namespace
+
+bool grows(const meta_operation& operation) {
+  // A cut may bring the rest of a block along.
+  if (const auto* commit = std::get_if<op_commit_write>(&operation))
+    return !commit->truncate_to
+           && (!commit->stripes.empty() || !commit->extents.empty() || commit->inline_data);
+  return std::holds_alternative<op_create>(operation)
+         || std::holds_alternative<op_create_detached_directory>(operation)
+         || std::holds_alternative<op_link>(operation);
+}
 
 evaluation_result evaluate(const meta_operation& operation, const evaluation_context& context,
                            const table_view& view) {

@@ -50,6 +50,7 @@ struct evaluation_context {
   bool lease_valid = false;        ///< op_commit_write: the caller holds that write lease.
   bool below_floor = false;        ///< Prepared under a configuration below the partition's floor:
                                    ///< new runs are refused, for good (hazards M1).
+  bool metadata_full = false;      ///< What adds rows is refused, what removes them is not.
   meta_limits limits;
 };
 
@@ -73,10 +74,15 @@ using evaluation_result = std::variant<evaluation, row_needs>;
 /// expired), errc::stale (an old incarnation, a sequence at or below the low-water mark, or a slot
 /// of another partition), errc::busy (too many unacknowledged changes, or the cleaner must finish
 /// first: try the same sequence again), errc::corrupt, errc::wrong_version (a stored row).
+/// While `metadata_full`, what `grows` is refused with errc::no_space, recorded (hazards F31).
 /// A change whose rows no log entry could carry (`entry_bytes_max`) is refused for good, with
 /// errc::too_large as its recorded result.
 evaluation_result evaluate(const meta_operation& operation, const evaluation_context& context,
                            const table_view& view);
+
+/// Adds files, names or data. All else is admitted when the room for metadata ends: deletes,
+/// truncates, attributes, clients that come in order to delete, and the second half of a mkdir.
+bool grows(const meta_operation& operation);
 
 /// The rows of a partition that owns slot 0 and is empty: the root directory. To be proposed once,
 /// when the cluster is made.

@@ -1,5 +1,6 @@
 #include "storage/meta/leveldb_engine.hpp"
 
+#include "storage/base/posix_env.hpp"
 #include "storage/meta/leveldb_env.hpp"
 
 #include <leveldb/cache.h>
@@ -144,6 +145,25 @@ public:
     return out;
   }
 
+  expected<engine_room> room() override {
+    std::vector<std::string> names;
+    if (auto listed = settings_.env->GetChildren(directory_, &names); !listed.ok())
+      return to_error(listed, directory_);
+    engine_room out;
+    for (const auto& name : names) {
+      std::uint64_t bytes = 0; // a file that went away meanwhile counts nothing
+      if (settings_.env->GetFileSize(directory_ + "/" + name, &bytes).ok())
+        out.used_bytes += bytes;
+    }
+    auto left = device_.free_bytes(directory_);
+    if (!left)
+      return left.error();
+    out.free_bytes = *left;
+    return out;
+  }
+
+  void compact() override { db_->CompactRange(nullptr, nullptr); }
+
   std::string statistics() override {
     std::string text;
     db_->GetProperty("leveldb.stats", &text);
@@ -168,6 +188,7 @@ private:
 
   // In the order in which they must outlive each other.
   std::string directory_;
+  posix_env device_; ///< Stateless: to ask for its free room.
   std::unique_ptr<leveldb::Cache> cache_;
   std::unique_ptr<const leveldb::FilterPolicy> filter_;
   std::unique_ptr<leveldb_env> files_;

@@ -25,6 +25,12 @@ struct engine_rows {
   bool complete = false; ///< There is nothing behind them in the range.
 };
 
+/// What an engine takes of its device.
+struct engine_room {
+  std::uint64_t used_bytes = 0;
+  std::uint64_t free_bytes = UINT64_MAX; ///< That it could still take.
+};
+
 /// Ordered rows on a drive, below a table store: (table, key) -> value, ordered by both. All calls
 /// may block and may run on several threads at once. Errors are errc::io_error or errc::corrupt
 /// and final.
@@ -46,6 +52,9 @@ public:
   /// Every table that has rows, ascending: at start the owner drops those that it does not know
   /// (left by an import or a drop that a crash cut short).
   virtual expected<std::vector<table_id>> tables() = 0;
+  virtual expected<engine_room> room() { return engine_room{}; }
+  /// Gives the room of deleted and overwritten rows back. May take long.
+  virtual void compact() {}
 };
 
 /// The key of a row in an engine: eight big-endian bytes of the table, then the key.

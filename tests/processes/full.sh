@@ -3,7 +3,8 @@
 # before stays right, deleting works and gives room to write again.
 # Method: tiny drives. With one node stopped the drives of the others are filled; then it goes on,
 # and everything is filled. Each time: fill with files that are synced one by one until a call
-# fails, look at everything, overwrite (must fail or work whole), delete, write.
+# fails, look at everything, overwrite (must fail or work whole), delete, write. Last, the tables may
+# take 24 MiB only: small files, whose bytes lie in them, fill that.
 . "$(dirname "$0")/lib.sh"
 cat >"$work/fill.py" <<'PY'
 import errno, hashlib, os, sys, time
@@ -53,6 +54,25 @@ elif what == "check":   # BASE LIST
             print("WRONG", path)
             bad += 1
     sys.exit(1 if bad else 0)
+elif what == "small":   # BASE: small files until there is no room; names to stdout
+    import threading
+    ends, lock = [], threading.Lock()
+    def work(t):
+        i = 0
+        while not ends and i < 4000:
+            name = f"s{t}-{i}"
+            failed = put(os.path.join(base, name), content(name, 7000))
+            with lock:
+                if failed:
+                    ends.append(failed)
+                else:
+                    print(name, 7000, flush=True)
+            i += 1
+    threads = [threading.Thread(target=work, args=(t,)) for t in range(8)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    print(ends, file=sys.stderr)
+    sys.exit(0 if ends and all(e[1] == errno.ENOSPC for e in ends) else 1)
 elif what == "put":     # BASE NAME SIZE
     name, size = sys.argv[3], int(sys.argv[4])
     failed = put(os.path.join(base, name), content(name, size), os.O_CREAT)
@@ -90,7 +110,7 @@ look() { # TEXT
 }
 
 DRIVE_SIZE=64MiB
-start_cluster --drives 2 --set partition.lease_ms=2000
+start_cluster --drives 2 --set partition.lease_ms=2000 --set tables.bytes_max=$((24 << 20))
 mkdir "$mnt/keep"
 cp -r /usr/include/linux/usb /usr/include/linux/netfilter "$mnt/keep/"
 head -c 9000000 /dev/urandom >"$mnt/keep/large"
@@ -120,5 +140,19 @@ sed -i '/^f1 /d' "$work/all.list"
 rm "$mnt"/all/f?[02468] && say "ok: deleted some of it" || fail "rm"
 wait_until 60 "a writer has room again" python3 "$work/fill.py" put "$mnt" again 8000000
 look "after deleting"
+
+mkdir "$mnt/small"
+if python3 "$work/fill.py" small "$mnt/small" >"$work/small.list" 2>"$work/small.end"; then
+  say "ok: no room for metadata after $(wc -l <"$work/small.list") small files: $(cat "$work/small.end")"
+else
+  fail "small files: $(tail -n 3 "$work/small.end")"
+fi
+t event list --json --count 1000 | grep -q metadata_full && say "ok: an event says so" || fail "no event"
+look "no room for metadata"
+expect "names can be changed" mv "$mnt/small/s0-0" "$mnt/small/moved"
+expect "a file can be cut off" truncate -s 0 "$mnt/small/moved"
+rm -r "$mnt/small" && say "ok: deleted the small files" || fail "rm"
+rm "$work/small.list"
+wait_until 90 "there is room for metadata again" python3 "$work/fill.py" put "$mnt" small-again 7000
 expect "fsck finds nothing but leaks" t fsck --check
 finish
