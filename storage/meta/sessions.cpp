@@ -65,10 +65,11 @@ expected<session_verdict> check_session(evaluation_scope& scope, slot_id slot) {
     session.low_water = context.low_water;
     session.results.erase(session.results.begin(), session.results.upper_bound(context.low_water));
   }
-  if (session.results.size() >= context.limits.session_results_max)
-    return error{errc::busy, object_of_client(context) + " has "
-                               + std::to_string(session.results.size())
-                               + " unacknowledged changes"};
+  // The oldest change of a client is always let in: the mark moves only when it is answered.
+  if (context.sequence - session.low_water > context.limits.session_results_max)
+    return error{errc::busy, object_of_client(context) + " sequence "
+                               + std::to_string(context.sequence) + " is too far above "
+                               + std::to_string(session.low_water)};
   return verdict;
 }
 

@@ -121,6 +121,21 @@ TEST_CASE("meta_sessions: unacknowledged results are bounded", "[unit][meta_sess
   CHECK(m.code_of(m.send(4, 1, create_op("g"))) == errc::none);
 }
 
+TEST_CASE("meta_sessions: many later results do not shut out the change that all wait for",
+          "[unit][meta_sessions]") {
+  session_harness m;
+  m.context.limits.session_results_max = 3;
+  // The first one is delayed (its rows are being loaded), and the client sends others meanwhile.
+  CHECK(m.code_of(m.send(2, 0, create_op("b"))) == errc::none);
+  CHECK(m.code_of(m.send(3, 0, create_op("c"))) == errc::none);
+  auto beyond = m.send(4, 0, create_op("d"));
+  CHECK(m.code_of(beyond) == errc::busy);
+  CHECK_FALSE(beyond.recorded);
+  CHECK(m.code_of(m.send(1, 0, create_op("a"))) == errc::none);
+  CHECK(m.code_of(m.send(4, 3, create_op("d"))) == errc::none);
+  CHECK(m.findings() == "");
+}
+
 TEST_CASE("meta_sessions: who is not here is never executed", "[unit][meta_sessions]") {
   session_harness m;
   auto before = m.rows.rows();
