@@ -48,6 +48,7 @@ std::vector<engine_batch> only_last_changes(std::vector<engine_batch>& batches) 
 /// One load on its way through a pool thread.
 struct table_core::load_work {
   table_id table;
+  std::uint64_t opening = 0; ///< Of the table.
   row_needs needs;
   table_store::on_done done;
   std::uint64_t begun = 0; ///< `written_` when it started.
@@ -224,7 +225,7 @@ void table_core::open(table_id table, std::uint64_t index) {
   TROUPE_ASSERT(!tables_.contains(table));
   TROUPE_ASSERT(!importing_.contains(table));
   TROUPE_ASSERT(std::find(dropped_.begin(), dropped_.end(), table) == dropped_.end());
-  tables_[table].applied_index = index;
+  tables_[table] = {++openings_, index, nullptr};
 }
 
 void table_core::close(table_id table) {
@@ -321,6 +322,7 @@ void table_core::load(table_id table, row_needs needs, table_store::on_done done
     return refuse(std::move(done), not_open(table));
   auto work = std::make_shared<load_work>();
   work->table = table;
+  work->opening = tables_.at(table).opening;
   work->needs = std::move(needs);
   work->done = std::move(done);
   reads_.push_back([work](table_core& self) { self.start_load(work); });
@@ -336,16 +338,24 @@ void table_core::start_load(const std::shared_ptr<load_work>& work) {
          [work](table_core& self) { self.finish_load(work); });
 }
 
+/// What was read before the table was closed may be older than what has been applied and written
+/// since, and the cache, which knew better, has forgotten the table.
+bool table_core::is_for_open_table(const load_work& work) const {
+  auto at = tables_.find(work.table);
+  return at != tables_.end() && at->second.opening == work.opening;
+}
+
 void table_core::finish_load(const std::shared_ptr<load_work>& work) {
   --reads_out_;
-  if (work->result && tables_.contains(work->table))
+  bool wanted = is_for_open_table(*work);
+  if (work->result && wanted)
     learn(*work);
   loads_begun_.erase(loads_begun_.find(work->begun)); // not before: see release()
   release();
   if (!work->result) {
     fail(work->result.error());
     work->done(work->result);
-  } else if (!tables_.contains(work->table)) {
+  } else if (!wanted) {
     work->done(not_open(work->table));
   } else {
     work->done({});

@@ -52,6 +52,7 @@ private:
     bool finished = false;
   };
   struct table_record {
+    std::uint64_t opening = 0; ///< Which `open` this is.
     std::uint64_t applied_index = 0;
     std::shared_ptr<export_record> exported;
   };
@@ -86,6 +87,7 @@ private:
   void pump_reads();
   void start_load(const std::shared_ptr<load_work>& work);
   void finish_load(const std::shared_ptr<load_work>& work);
+  bool is_for_open_table(const load_work& work) const;
   void learn(load_work& work);
   void start_export_read(table_id table, const std::shared_ptr<export_record>& record,
                          table_store::on_chunk done);
@@ -98,6 +100,7 @@ private:
   table_store_options options_;
   row_cache cache_;
   std::map<table_id, table_record> tables_;
+  std::uint64_t openings_ = 0; ///< So far.
   /// What each import is called: an earlier one into the same table may still have steps to come.
   std::map<table_id, std::uint64_t> importing_;
   std::uint64_t imports_ = 0; ///< Begun.

@@ -464,6 +464,37 @@ TEST_CASE("table_store: a load that began before a write does not bring the olde
   CHECK(store.get(one, "a").value == "new");
 }
 
+TEST_CASE("table_store: a load of an earlier opening brings nothing into a table opened again",
+          "[unit][table_store]") {
+  auto engine = std::make_shared<ordered_engine>();
+  engine_batch old{one, {{"a", "old"}, {"r", "old"}}};
+  REQUIRE(engine->write({&old, 1}));
+  table_store store{engine, tiny()};
+  store.open(one, 0);
+  auto outcome = errc::none;
+  store.load(one, {{"a"}, {{"r", "s", 10, false}}},
+             [&](expected<void> done) { outcome = done ? errc::none : done.error().code; });
+  auto load = store.take_jobs();
+  REQUIRE(load.size() == 1);
+  load[0].run(); // has read the old rows, and is slow to say so
+  store.apply(one, {{"a", "new"}, {"r", "new"}}, 1);
+  std::uint64_t checkpoint = 0;
+  store.checkpoint(one, [&](expected<std::uint64_t> index) { checkpoint = index ? *index : 0; });
+  job_runner jobs{1};
+  for (auto next = store.take_jobs(); !next.empty(); next = store.take_jobs())
+    for (auto& job : next) {
+      job.run();
+      job.finish();
+    }
+  REQUIRE(checkpoint == 1);
+  store.close(one); // the replica is opened anew, behind the checkpoint nothing is to be replayed
+  store.open(one, checkpoint);
+  load[0].finish();
+  CHECK(outcome == errc::not_found);
+  CHECK(read(store, jobs, one, "a").value == "new");
+  CHECK(read(store, jobs, one, "r").value == "new");
+}
+
 TEST_CASE("table_store: jobs that outlive the store do nothing", "[unit][table_store]") {
   auto store = std::make_unique<table_store>(std::make_shared<ordered_engine>(), tiny());
   store->open(one, 0);
