@@ -5,6 +5,10 @@
 namespace troupe {
 
 namespace {
+/// As consensus_options::election_timeout_ms: for so long before a leader was elected, because the
+/// one before was silent, nobody committed anything.
+constexpr std::uint64_t election_ms = 3000;
+
 boot_time after_ms(boot_time from, std::uint64_t ms) {
   return {from.ns + ms * 1'000'000};
 }
@@ -147,6 +151,7 @@ procedure<void> lease_keeper::renew_group(group_id group) {
   do {
     state.again = false;
     state.renewed_at = ctx_.now();
+    lose_run_out(group);
     // Each attempt names what is held then: a leader that is found late must not hear an old list.
     auto named = std::make_shared<std::vector<held_lease>>();
     std::function<meta_operation()> make = [this, group, named]() -> meta_operation {
@@ -158,6 +163,7 @@ procedure<void> lease_keeper::renew_group(group_id group) {
     auto* news = answer.outcome ? std::get_if<leases_renewed>(&*answer.outcome) : nullptr;
     if (news)
       take_news(*named, *news, answer.sent_at);
+    lose_run_out(group); // while nobody answered
   } while (state.again);
   state.renewing = false;
   renewed_.wake_all();
@@ -167,11 +173,28 @@ op_renew_leases lease_keeper::renewal_of(group_id group) const {
   op_renew_leases request;
   request.slot = groups_.at(group).slot;
   for (const auto& [file, record] : leases_)
-    if (partitions_.group_of(file) == group)
+    if (partitions_.group_of(file) == group && may_name(record))
       request.held.push_back({file, record.lease});
   if (!request.held.empty())
     request.slot = slot_of(request.held.front().id);
   return request;
+}
+
+/// A new leader believes what it is told: it does not know that the one before it had given the
+/// file to another client, who wrote and gave it back. That client wrote when this lease had run
+/// out, and an election before the new leader at the latest.
+bool lease_keeper::may_name(const lease_record& record) const {
+  bool doubtful = record.good_until == boot_time{};
+  return doubtful || ctx_.now() < after_ms(record.good_until, election_ms);
+}
+
+void lease_keeper::lose_run_out(group_id group) {
+  std::vector<lin> files;
+  for (const auto& [file, record] : leases_)
+    if (partitions_.group_of(file) == group && !may_name(record))
+      files.push_back(file);
+  for (auto file : files)
+    lose(file);
 }
 
 void lease_keeper::take_news(const std::vector<held_lease>& named, const leases_renewed& news,

@@ -73,6 +73,8 @@ private:
   procedure<void> renew_for_ever();
   procedure<void> renew_group(group_id group);
   op_renew_leases renewal_of(group_id group) const;
+  bool may_name(const lease_record& record) const;
+  void lose_run_out(group_id group);
   bool is_doubtful(group_id group, lease_id lease, boot_time sent_at);
   void take_news(const std::vector<held_lease>& named, const leases_renewed& news,
                  boot_time sent_at);

@@ -170,16 +170,18 @@ expected<lease_id> lease_table_state::acquire(lin file, client_ref client, bool 
   return id;
 }
 
-bool lease_table_state::holds(lin file, lease_id lease, client_ref client, boot_time now) {
-  if (!is_registered(client))
+bool lease_table_state::holds(lin file, lease_id lease, client_ref client, boot_time now) const {
+  auto at = leases_.find(file);
+  return is_registered(client) && at != leases_.end() && at->second.id == lease
+         && at->second.holder == client.id && !at->second.released && is_live(at->second, now);
+}
+
+bool lease_table_state::is_unnamed(lin file, lease_id lease, client_ref client,
+                                   boot_time now) const {
+  if (!is_registered(client) || !may_reassert(clients_.at(client.id), lease, now))
     return false;
-  if (auto at = leases_.find(file); at != leases_.end())
-    return at->second.id == lease && at->second.holder == client.id && !at->second.released
-           && is_live(at->second, now);
-  if (!may_reassert(clients_.at(client.id), lease, now))
-    return false;
-  insert(file, lease, client.id, now);
-  return true;
+  auto at = leases_.find(file);
+  return at == leases_.end() || at->second.id < lease;
 }
 
 void lease_table_state::commit_started(lin file) {

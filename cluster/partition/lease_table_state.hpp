@@ -58,9 +58,11 @@ public:
   /// @returns errc::busy while another has it (he is recalled) or may still have it,
   /// errc::unknown_client.
   expected<lease_id> acquire(lin file, client_ref client, bool fresh, boot_time now);
-  /// May the client commit under this lease now? A lease of an earlier term that he has not named
-  /// yet counts as re-asserted by this, as long as that is possible.
-  bool holds(lin file, lease_id lease, client_ref client, boot_time now);
+  /// May the client commit under this lease now?
+  bool holds(lin file, lease_id lease, client_ref client, boot_time now) const;
+  /// True if that cannot be said before the client has named its leases to this leader. A commit
+  /// does not name one: it may have been sent long ago, and the file have changed hands since.
+  bool is_unnamed(lin file, lease_id lease, client_ref client, boot_time now) const;
   /// Between these two a commit under the lease is in flight: nobody else gets it, whatever runs
   /// out meanwhile.
   void commit_started(lin file);

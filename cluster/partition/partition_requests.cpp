@@ -79,6 +79,7 @@ bool partition_state::change(waiting_request& r, const partition_now& now, parti
   }
   auto context = context_of(r.body, now);
   const auto* commit = std::get_if<op_commit_write>(&r.body.operation);
+  bool unnamed = commit && leases_.is_unnamed(commit->id, commit->lease, self, now.boot);
   if (commit)
     context.lease_valid = leases_.holds(commit->id, commit->lease, self, now.boot);
   auto result = evaluate(r.body.operation, context, pipeline_.view());
@@ -89,6 +90,10 @@ bool partition_state::change(waiting_request& r, const partition_now& now, parti
   p.outcome = std::move(done.outcome);
   p.definite = done.recorded;
   p.changed = !done.batch.empty();
+  if (p.changed && unnamed) { // whether it holds the lease is not known yet: nothing is decided
+    refuse(r, {errc::busy, "a new leader waits until the client has named its leases"}, out);
+    return true;
+  }
   if (p.changed) {
     p.under_lease = commit && context.lease_valid && std::holds_alternative<meta_result>(p.outcome);
     if (p.under_lease)

@@ -139,6 +139,8 @@ private:
         return allowed.error();
     }
     auto* commit = std::get_if<op_commit_write>(&op);
+    if (commit && leases_.is_unnamed(commit->id, commit->lease, client, now))
+      return error{errc::busy, "leases are to be named first"};
     bool lease_valid = commit && leases_.holds(commit->id, commit->lease, client, now);
     auto commits_before = commits;
     auto outcome = evaluated(op, request, wall, lease_valid, definite);

@@ -161,7 +161,11 @@ TEST_CASE("gateway_state: a writer that was cut off is told, and sees what the o
   write(c, f.handle, 0, noise(100'000, 2));
   c.cut_off(0, true);
   bool new_leader = false;
+  bool leader_goes_after = false;
   SECTION("under the same leader") {}
+  SECTION("under the same leader, which then falls silent") {
+    leader_goes_after = true;
+  }
   SECTION("under a new leader") {
     new_leader = true;
   }
@@ -176,6 +180,10 @@ TEST_CASE("gateway_state: a writer that was cut off is told, and sees what the o
   wanted.resize(151'000);
   auto piece = noise(150'000, 3);
   std::copy(piece.begin(), piece.end(), wanted.begin() + 1000);
+  if (leader_goes_after) {
+    c.run_for(3000); // an election
+    c.change_leader(c.partition_of(id).id);
+  }
   c.run_for(1000);
   c.cut_off(0, false);
   CHECK(code_of(c.call(call_fsync{f.handle})) == errc::stale_handle);

@@ -216,20 +216,27 @@ TEST_CASE("lease_table: silent clients hold a new leader up for one lease and th
   CHECK(late->lost == std::vector<lin>{other_file});
 }
 
-TEST_CASE("lease_table: a commit re-asserts its lease with a new leader", "[unit][lease_table]") {
+TEST_CASE("lease_table: whether a lease of an earlier leader holds is known when it is named",
+          "[unit][lease_table]") {
   lease_table_state table;
   lease_id old{std::uint64_t{5} << 32 | 1};
+  lease_id younger{std::uint64_t{5} << 32 | 2};
   lease_id future{std::uint64_t{6} << 32 | 1};
   table.begin(6, at_ms(0), {{a.id, a.life}, {b.id, b.life}});
-  CHECK_FALSE(table.holds(file, future, a, at_ms(10)));
-  CHECK_FALSE(table.holds(file, lease_id{}, a, at_ms(10)));
-  CHECK(table.holds(file, old, a, at_ms(10)));
-  CHECK_FALSE(table.holds(file, old, b, at_ms(10)));
-  CHECK_FALSE(table.holds(other_file, old, a, at_ms(4400)));
+  CHECK_FALSE(table.is_unnamed(file, future, a, at_ms(10)));
+  CHECK_FALSE(table.is_unnamed(file, lease_id{}, a, at_ms(10)));
+  CHECK(table.is_unnamed(file, old, a, at_ms(10)));
+  CHECK_FALSE(table.holds(file, old, a, at_ms(10))); // a late commit does not name it
+  CHECK_FALSE(table.is_unnamed(other_file, old, a, at_ms(4400)));
+  CHECK(table.renew(a, {{file, old}}, at_ms(11)));
+  CHECK_FALSE(table.is_unnamed(file, old, a, at_ms(12)));
+  CHECK(table.holds(file, old, a, at_ms(12)));
+  CHECK(table.is_unnamed(file, younger, b, at_ms(12)));
   // What a client did not name when it named all it had is not his.
   lease_table_state second;
   second.begin(6, at_ms(0), {{a.id, a.life}});
   CHECK(second.renew(a, {}, at_ms(10)));
+  CHECK_FALSE(second.is_unnamed(file, old, a, at_ms(11)));
   CHECK_FALSE(second.holds(file, old, a, at_ms(11)));
 }
 

@@ -171,15 +171,50 @@ TEST_CASE("partition: leases outlive their leader if they are named again", "[un
   // Nothing is granted and no data shown before everybody was heard.
   CHECK(h.code(h.ask(bob, op_acquire_write_lease{kept})) == errc::busy);
   CHECK(h.code(h.ask(bob, op_get_attributes{kept})) == errc::busy);
-  // A commit re-asserts by itself.
-  CHECK(h.code(h.ask(alice, mirrored(used, lease_used))) == errc::none);
+  // A commit waits until its lease was named, too.
+  auto commit = h.make(alice, mirrored(used, lease_used));
+  auto early = h.send(commit);
+  h.commit_all();
+  CHECK(h.code(early) == errc::busy);
+  CHECK_FALSE(h.answer(early).definite);
   auto renewed = renew(h, alice, {{kept, lease_kept}, {used, lease_used}});
   CHECK(renewed.lost.empty());
+  auto repeated = h.send(commit);
+  h.commit_all();
+  CHECK(h.code(repeated) == errc::none);
   CHECK(renew(h, bob, {}).lost.empty());
   CHECK(h.code(h.ask(bob, op_acquire_write_lease{kept})) == errc::busy);
   CHECK(h.code(h.ask(alice, mirrored(kept, lease_kept))) == errc::none);
   auto fresh = h.create(bob, "fresh");
   CHECK(acquire(h, bob, fresh));
+}
+
+TEST_CASE("partition: who lost a file to another client writes nothing with the next leader either",
+          "[unit][partition]") {
+  partition_harness h;
+  h.start(0);
+  h.join(alice);
+  h.join(bob);
+  auto file = h.create(alice, "f");
+  auto lease = acquire(h, alice, file);
+  auto late = h.make(alice, mirrored(file, lease)); // is sent, and delayed
+  for (int i = 0; i < 5; ++i) {
+    h.advance(1000);
+    renew(h, bob, {});
+  }
+  auto next = acquire(h, bob, file);
+  CHECK(h.code(h.ask(bob, mirrored(file, next))) == errc::none);
+  CHECK(h.code(h.ask(bob, op_release_lease{file, next})) == errc::none);
+  h.depose(false);
+  h.start(1);
+  auto token = h.send(late);
+  h.commit_all();
+  CHECK(h.code(token) == errc::busy);
+  CHECK(renew(h, alice, {}).lost.empty()); // by its own clock the lease ran out
+  token = h.send(late);
+  h.commit_all();
+  CHECK(h.code(token) == errc::stale);
+  CHECK(h.answer(token).definite);
 }
 
 TEST_CASE("partition: silent clients hold a new leader up for one lease only",
