@@ -200,10 +200,12 @@ TEST_CASE("replica: a group without a majority does not hold the journals of its
     CHECK(world.at(idle, node)->raft().last_index() == last);
   }
   world.write_much(busy, 2 * journal_bytes);
+  std::uint64_t segments = 0; // a slow node may get the state instead, so only their sum is sure
   for (std::size_t node = 0; node < world.nodes(); ++node) {
     CHECK(has_it(node));
-    CHECK(world.volume(node).journal_counts().segments >= 18);
+    segments += world.volume(node).journal_counts().segments;
   }
+  CHECK(segments >= std::uint64_t{2} * 18); // every entry is in a majority of the journals
   check_all_well(world);
 
   world.on_parcel = nullptr;
