@@ -7,6 +7,8 @@ namespace troupe {
 namespace {
 
 constexpr std::uint32_t question_ms = 2'000;
+constexpr std::uint64_t view_wait_ns = 10'000'000'000;
+constexpr std::uint64_t ns_per_ms = 1'000'000;
 constexpr std::uint64_t admit_wait_ns = 20'000'000'000;
 
 } // namespace
@@ -44,16 +46,36 @@ expected<void> client_session::learn_view(const cluster_description& description
     guess.nodes.push_back(
       {node_id{static_cast<std::uint32_t>(i + 1)}, description.node_addresses[i], true});
   net_->set_nodes(guess);
-  error last{errc::unavailable, "no node answers", trp::cluster_not_running};
+  // A node that is not there refuses at once; who is silent is busy, and is asked again.
+  auto end = loop_.time().boot().ns + view_wait_ns;
+  for (;;) {
+    auto asked = loop_.time().boot().ns;
+    auto answered = ask_view(guess.nodes);
+    auto now = loop_.time().boot().ns;
+    if (answered) {
+      net_->set_nodes(view_);
+      return {};
+    }
+    if (now - asked < question_ms * ns_per_ms || now >= end)
+      return error{answered.error().code,
+                   "cluster " + description.name + ": " + answered.error().context,
+                   answered.error().id};
+  }
+}
+
+expected<void> client_session::ask_view(const std::vector<node_view>& nodes) {
+  std::string silent;
+  error_id id = trp::cluster_not_running;
   // All at once: the first good answer counts, so a dead node costs nothing.
   std::size_t answers = 0;
   bool learnt = false;
-  for (const auto& node : guess.nodes)
+  for (const auto& node : nodes)
     net_->ask<get_cluster_view>(node.id, {}, question_ms, [&](expected<cluster_view> view) {
       ++answers;
       if (!view) {
         if (view.error().id)
-          last = view.error();
+          id = view.error().id;
+        silent += (silent.empty() ? "" : "; ") + view.error().context;
         return;
       }
       if (!learnt || view->version > view_.version)
@@ -61,10 +83,9 @@ expected<void> client_session::learn_view(const cluster_description& description
       learnt = true;
     });
   // The callbacks refer to this frame: all of them come, at the latest at their timeout.
-  run_until([&] { return answers == guess.nodes.size(); });
+  run_until([&] { return answers == nodes.size(); });
   if (!learnt)
-    return error{last.code, "cluster " + description.name + ": " + last.context, last.id};
-  net_->set_nodes(view_);
+    return error{errc::unavailable, "no node answers (" + silent + ")", id};
   return {};
 }
 

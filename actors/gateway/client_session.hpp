@@ -47,6 +47,7 @@ public:
 private:
   client_session() = default;
   expected<void> learn_view(const cluster_description& description);
+  expected<void> ask_view(const std::vector<node_view>& nodes);
 
   reactor loop_;
   std::unique_ptr<network> net_;

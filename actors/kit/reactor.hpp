@@ -36,7 +36,7 @@ struct reactor_counters {
   std::uint64_t sleeps = 0;       ///< Turns that found nothing to do and waited.
   std::uint64_t wake_ups = 0;     ///< Eventfd writes by other threads.
   std::uint64_t busy_ns = 0;      ///< Time outside epoll_wait.
-  std::uint64_t turn_ns_max = 0;  ///< Longest turn: what everybody else waited for.
+  std::uint64_t turn_ns_max = 0;  ///< Longest turn since it was taken: what everybody waited for.
   std::uint64_t timers_fired = 0; ///< Callbacks of timers.
 };
 
@@ -100,6 +100,8 @@ public:
   /// True on the thread that is inside `run` or `run_once` of this reactor. From any thread.
   bool on_thread() const { return current_ == this; }
   const reactor_counters& counters() const { return counters_; }
+  /// The longest turn since this was asked last.
+  std::uint64_t take_longest_turn_ns() { return std::exchange(counters_.turn_ns_max, 0); }
 
 private:
   struct watched {

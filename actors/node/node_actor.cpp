@@ -108,6 +108,14 @@ admin_response kill_matching(node_shell& st, const std::string& path) {
   return {admin_result{std::move(found)}};
 }
 
+/// Everything of the node waited for one turn of its loop: says so, or nobody would know why
+/// leases ran out and leaders changed.
+void report_stall(const node_services& services) {
+  auto longest_ms = services.loop.take_longest_turn_ns() / 1'000'000;
+  if (longest_ms >= services.options.stall_ms)
+    services.raise(event_severity::warn, "node_stalled", {{"ms", std::to_string(longest_ms)}});
+}
+
 /// Answers an operator, now or later.
 void answer(self_ptr self, const admin_request& request,
             std::function<void(expected<admin_response>)> done) {
@@ -174,6 +182,7 @@ node_interface::behavior_type node_actor(node_self* self, const node_services* s
     [self, node_every](node_tick) {
       self->delayed_send(self, node_every, node_tick{});
       auto now = self->state.services->loop.now();
+      report_stall(*self->state.services);
       self->state.drives->tick(now);
       self->state.membership->tick();
     },

@@ -31,6 +31,7 @@ struct node_options {
   std::uint32_t node_tick_ms = 200;
   std::uint32_t ask_cluster_ms = 2000; ///< For one answer of the cluster group.
   std::uint32_t frees_ms = 10'000;     ///< For a drive to free runs.
+  std::uint32_t stall_ms = 1000;       ///< A turn of the loop that lasted so long is an event.
 };
 
 /// Reads the overrides of a configuration file into `options`.

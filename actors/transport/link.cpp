@@ -206,7 +206,8 @@ void link::request(std::uint16_t message, std::uint64_t target, wire_message bod
   p.message = std::move(body);
   p.done = std::move(done);
   p.trace = options.trace;
-  p.due = {core_.loop.now().ns + p.header.timeout_ms * ns_per_ms};
+  // From the clock itself: outside the loop `now()` may be as old as the process.
+  p.due = {core_.loop.time().boot().ns + p.header.timeout_ms * ns_per_ms};
   bool wait = !up() || !queue_.empty() || in_flight_count_ >= core_.options.requests_max
               || (in_flight_count_ > 0 && in_flight_bytes_ + p.cost > window_bytes_);
   if (wait

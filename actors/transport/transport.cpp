@@ -91,7 +91,7 @@ request_context transport::context_here(std::uint64_t target,
   context.target = target;
   context.trace = options.trace;
   context.epoch = core_.epoch();
-  context.deadline = {core_.loop.now().ns + options.timeout_ms * std::uint64_t{1'000'000}};
+  context.deadline = {core_.loop.time().boot().ns + options.timeout_ms * std::uint64_t{1'000'000}};
   context.local = true;
   return context;
 }

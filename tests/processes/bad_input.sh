@@ -166,5 +166,11 @@ expect "it is unmounted all the same" t umount "$mnt"
 expect "and mounted again" t mount "$mnt"
 expect "with what was written" test "$(stat -c %s "$mnt/f")" = 3000000
 kill $keeper
+# -- a machine that does nothing for some seconds: silent nodes are asked again
+stopped=$(cat "$dir"/node-*/pid)
+kill -STOP $stopped
+(sleep 4; kill -CONT $stopped) &
+expect "a command waits for nodes that are silent" t part list
+wait $!
 "$TROUPE" down --destroy --dir "$other" >/dev/null 2>&1 || fail "down of the second cluster"
 finish

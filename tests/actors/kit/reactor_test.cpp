@@ -2,9 +2,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <string>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace troupe;
@@ -119,4 +121,13 @@ TEST_CASE("reactor: work that a hook asks for is not slept over", "[unit][reacto
   loop.run_once(1000);
   CHECK(turns_with_work == 1);
   CHECK(system_clock().boot().ns - start < 500'000'000);
+}
+
+TEST_CASE("reactor: the longest turn is told once", "[unit][reactor]") {
+  reactor loop;
+  loop.post([] { std::this_thread::sleep_for(std::chrono::milliseconds{30}); });
+  loop.run_once(0);
+  loop.run_once(0);
+  CHECK(loop.take_longest_turn_ns() >= 30'000'000);
+  CHECK(loop.take_longest_turn_ns() == 0);
 }
