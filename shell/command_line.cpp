@@ -72,6 +72,7 @@ int run_command_line(context& ctx, const std::vector<std::string>& arguments) {
   add_file_verbs(app, ctx);
   add_check_verbs(app, ctx);
   add_catalogue_verbs(app, ctx);
+  add_sim_verbs(app, ctx);
   try { // CLI11 reports through exceptions
     auto reversed = arguments;
     std::reverse(reversed.begin(), reversed.end());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "messages/host_port.hpp"
+#include "messages/sim_port.hpp"
 
 #include <CLI/CLI.hpp>
 #include <functional>
@@ -29,6 +30,7 @@ struct context {
   bool json = false;     ///< --json
   bool dry_run = false;  ///< --dry-run
   exit_code result = exit_code::ok;
+  sim_port* simulator = nullptr; ///< Null: this program has none.
 
   /// Connects to the cluster of `directory`; on failure reports it and gives null.
   std::unique_ptr<cluster_port> connect();

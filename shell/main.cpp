@@ -4,6 +4,7 @@
 #include "actors/host/mount_table.hpp"
 #include "actors/node/node_process.hpp"
 #include "shell/command_line.hpp"
+#include "sim/cluster/simulator.hpp"
 #include "storage/base/posix_env.hpp"
 
 #include <csignal>
@@ -29,5 +30,7 @@ int main(int argc, char** argv) {
                              .run_mount = troupe::run_mount,
                              .connect = troupe::connect_cluster}};
   troupe::shell::context ctx{host, std::cout, std::cerr, std::cin, default_directory()};
+  troupe::simulator simulator;
+  ctx.simulator = &simulator;
   return troupe::shell::run_command_line(ctx, {argv + 1, argv + argc});
 }

@@ -16,5 +16,6 @@ void add_file_verbs(CLI::App& app, context& ctx);   ///< put, cat, ls, stat, mkd
 void add_layout_verbs(CLI::App& app, context& ctx); ///< get
 void add_check_verbs(CLI::App& app, context& ctx);  ///< fsck
 void add_catalogue_verbs(CLI::App& app, context& ctx); ///< messages, errors
+void add_sim_verbs(CLI::App& app, context& ctx);       ///< sim
 
 } // namespace troupe::shell

@@ -42,6 +42,8 @@ struct gateway_options {
   std::uint32_t repairs_waiting_max = 256; ///< Others; beyond it a later read reports them again.
   std::uint64_t repair_delay_ms = 50;      ///< The read that found the damage goes first.
   std::uint64_t repair_again_ms = 60'000;  ///< Before the same unit is reported and tried again.
+  /// Only the simulator sets it, as a planted bug: units are believed without their checksums.
+  bool planted_unchecked_reads = false;
 };
 
 } // namespace troupe

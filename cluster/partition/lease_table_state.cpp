@@ -52,7 +52,7 @@ bool lease_table_state::reclaiming(boot_time now) const {
 }
 
 bool lease_table_state::unknown_leases(client_id self, boot_time now) const {
-  if (now >= run_out(elected_))
+  if (now >= run_out(elected_) || options_.planted_no_grace)
     return false;
   return std::any_of(clients_.begin(), clients_.end(), [&](const auto& client) {
     return client.first != self && !client.second.reasserted;

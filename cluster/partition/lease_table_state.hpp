@@ -19,6 +19,8 @@ struct lease_options {
   std::uint32_t reserve_ms = 1000;  ///< After a recall, the file is kept this long for who waited.
   std::uint32_t clients_max = 4096; ///< Registered in one partition.
   std::uint32_t leases_max = 65'536;
+  /// Only the simulator sets it, as a planted bug: a new leader waits for nobody (hazards F14).
+  bool planted_no_grace = false;
 };
 
 /// A client in one of its lives.

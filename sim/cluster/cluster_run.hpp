@@ -16,6 +16,8 @@ enum class planted_bug : std::uint8_t {
   free_by_old_birth, ///< F2: a drive frees what lies at that place now, whatever its birth.
   late_write,        ///< F3: a write to a block file is done again, much later.
   no_node_lease,     ///< F6: a node acts as if its lease never ran out.
+  lost_lease_table,  ///< F14: a new leader grants at once what its predecessor had granted.
+  unchecked_data,    ///< Nobody looks at the checksums of what a drive gives.
   forgotten_retry,   ///< F20: a repeated change is another change.
   amnesiac_drive,    ///< F23d: after a power cut a drive that hosts replicas is made anew.
   no_overlay,        ///< F24: a state that is pulled lacks what is not in the engine yet.

@@ -81,7 +81,7 @@ void set_gateway(gateway_options& o) {
 
 } // namespace
 
-sim_options draw_options(const cluster_run&, random_source& random) {
+sim_options draw_options(const cluster_run& run, random_source& random) {
   struct shape {
     std::uint32_t nodes;
     std::uint32_t drives;
@@ -101,6 +101,9 @@ sim_options draw_options(const cluster_run&, random_source& random) {
   set_storage(o);
   set_times(o);
   set_gateway(o.gateway);
+  o.drives.planted_unchecked_reads = run.planted == planted_bug::unchecked_data;
+  o.gateway.planted_unchecked_reads = run.planted == planted_bug::unchecked_data;
+  o.partitions_options.leases.planted_no_grace = run.planted == planted_bug::lost_lease_table;
   return o;
 }
 

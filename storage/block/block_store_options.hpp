@@ -33,6 +33,9 @@ struct block_store_options {
   std::uint32_t abandoned_keys_max = 1024;
   /// Blocks kept for repair, in thousandths of the drive (hazards F31).
   std::uint32_t reserve_permille = 10;
+  /// Only the simulator sets it, as a planted bug: bytes are given without a look at their
+  /// checksums.
+  bool planted_unchecked_reads = false;
 };
 
 /// Checks the limits against each other and against a log of `log_bytes`.

@@ -143,3 +143,44 @@ TEST_CASE("command line: all verbs print JSON where they print a text", "[unit][
     CHECK(nlohmann::json::accept(answer.out));
   }
 }
+
+namespace {
+
+/// Finds something in seed 7, and wherever a bug is planted.
+class scripted_simulator final : public sim_port {
+public:
+  sim_outcome play(const sim_wish& wish) override {
+    sim_outcome out;
+    out.seed = wish.seed;
+    out.digest = wish.seed * 16;
+    if (wish.seed == 7 || !wish.planted.empty())
+      out.violation = "two leaders";
+    ++played;
+    return out;
+  }
+  std::vector<std::string> planted_bugs() const override { return {"lying_drive"}; }
+  int played = 0;
+};
+
+} // namespace
+
+TEST_CASE("command line: sim plays seeds and stops at the first violation", "[unit][shell]") {
+  scripted_host host;
+  std::ostringstream out, err;
+  std::istringstream in;
+  shell::context ctx{host, out, err, in, "/d"};
+  scripted_simulator simulator;
+  ctx.simulator = &simulator;
+  CHECK(shell::run_command_line(ctx, {"sim", "--seed", "3", "--seeds", "2"}) == 0);
+  CHECK_THAT(out.str(), Contains("seed 4  digest 0000000000000040"));
+  CHECK(simulator.played == 2);
+  CHECK(shell::run_command_line(ctx, {"sim", "--seed", "6", "--seeds", "9"}) == 4);
+  CHECK(simulator.played == 4);
+  CHECK_THAT(err.str(), Contains("troupe sim --seed 7 --trace"));
+  ctx.result = shell::exit_code::ok;
+  CHECK(shell::run_command_line(ctx, {"sim", "--plant", "lying_drive"}) == 4);
+  ctx.result = shell::exit_code::ok;
+  CHECK(shell::run_command_line(ctx, {"sim", "--plant", "rust"}) == 2);
+  CHECK_THAT(err.str(), Contains("nobody can plant 'rust'"));
+  CHECK(run(host, {"sim"}).status == 1); // a program without it says so
+}
