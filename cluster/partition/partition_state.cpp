@@ -133,8 +133,10 @@ void partition_state::role_changed(const partition_role& role, const partition_n
     damage_.reset();
     background_stopped_ = false;
   }
-  if (role.ready && phase_ == phase::elected)
+  if (role.ready && phase_ == phase::elected) {
     phase_ = phase::opening;
+    client_reading_ = {};
+  }
   pump(now, out);
 }
 
@@ -214,6 +216,7 @@ void partition_state::open(const partition_now& now, partition_effects& out) {
   floor_ = rows.floor;
   epoch_ = rows.epoch;
   leases_.begin(role_.term, elected_, rows.clients);
+  client_reading_ = {};
   phase_ = phase::serving;
   ++counters_.elections;
   if (!rows.root_exists) {
@@ -244,8 +247,7 @@ void partition_state::report_damage(const error& why, partition_effects& out) co
 }
 
 /// What `open` must know from the applied rows.
-std::variant<partition_state::opening_rows, row_needs, error>
-partition_state::read_opening_rows() const {
+std::variant<partition_state::opening_rows, row_needs, error> partition_state::read_opening_rows() {
   opening_rows found;
   row_needs needs;
   std::optional<error> damage;
@@ -274,30 +276,39 @@ partition_state::read_opening_rows() const {
     if (slot && !root && needs.empty())
       damage = error{errc::corrupt, "the root directory is missing"};
   }
-  auto here = table_keys(meta_table::here);
-  for (table_range rest{here.begin, here.end, 256, false};;) {
-    auto page = applied_.scan(rest);
-    if (page.missing) {
-      needs.ranges.push_back(*page.missing);
-      break;
-    }
-    for (const auto& row : page.rows) {
-      auto client = parse_here_key(row.key);
-      auto record = decode_here(row.value);
-      if (!client || !record)
-        damage = error{errc::corrupt, "record of a client"};
-      else if (!record->expired)
-        found.clients[*client] = record->client_incarnation;
-    }
-    if (!page.more)
-      break;
-    rest.begin = page.rows.back().key + '\0';
-  }
+  auto clients = read_clients();
+  if (auto* range = std::get_if<table_range>(&clients))
+    needs.ranges.push_back(std::move(*range));
+  else if (auto* why = std::get_if<error>(&clients))
+    damage = std::move(*why);
   if (!needs.empty())
     return needs;
   if (damage)
     return *damage;
+  found.clients = client_reading_.clients;
   return found;
+}
+
+/// Goes on where it stopped. @returns what must be in memory for the next step.
+std::variant<std::monostate, table_range, error> partition_state::read_clients() {
+  auto here = table_keys(meta_table::here);
+  auto& at = client_reading_;
+  for (;;) {
+    auto page = applied_.scan({at.next.empty() ? here.begin : at.next, here.end, 256, false});
+    if (page.missing)
+      return *page.missing;
+    for (const auto& row : page.rows) {
+      auto client = parse_here_key(row.key);
+      auto record = decode_here(row.value);
+      if (!client || !record)
+        return error{errc::corrupt, "record of a client"};
+      if (!record->expired)
+        at.clients[*client] = record->client_incarnation;
+    }
+    if (!page.more)
+      return {};
+    at.next = page.rows.back().key + '\0';
+  }
 }
 
 /// Leadership is gone: everything that waits is told so.

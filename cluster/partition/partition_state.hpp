@@ -120,6 +120,12 @@ private:
     std::map<client_id, incarnation> clients;
     bool root_exists = true; ///< Or it is not ours.
   };
+  /// How far it has read the records of clients: memory need not hold all of them at once. They do
+  /// not change before the leader serves.
+  struct client_reading {
+    std::string next; ///< Empty: at the beginning.
+    std::map<client_id, incarnation> clients;
+  };
   /// What decides whether held requests can go on.
   struct conditions {
     bool may_act = false;
@@ -133,7 +139,8 @@ private:
   // partition_state.cpp: inputs, life cycle, the way into the log
   void pump(const partition_now& now, partition_effects& out);
   void open(const partition_now& now, partition_effects& out);
-  std::variant<opening_rows, row_needs, error> read_opening_rows() const;
+  std::variant<opening_rows, row_needs, error> read_opening_rows();
+  std::variant<std::monostate, table_range, error> read_clients();
   void opening_failed(const error& why, partition_effects& out);
   void report_damage(const error& why, partition_effects& out) const;
   void lose(partition_effects& out);
@@ -189,6 +196,7 @@ private:
   boot_time elected_;
   std::optional<boot_time> leaderless_since_;
   std::optional<error> damage_; ///< Why it cannot serve though it leads.
+  client_reading client_reading_;
   partition_facts facts_;
   config_version floor_;    ///< Adopted, as of all that is in flight.
   snapshot_epoch epoch_{1}; ///< The same.

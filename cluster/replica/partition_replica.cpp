@@ -52,6 +52,9 @@ void partition_replica::on_state_replaced() {
   for (auto& [token, done] : std::exchange(waiting_, {}))
     done({error{errc::not_leader, "replica replaced its state"}, false, {}, {}, {}});
   make_state();
+  step([&](partition_state& s, const partition_now& n, partition_effects& out) {
+    s.role_changed(role_, n, out); // the new state cannot know whom it follows
+  });
 }
 
 template <class Step>
@@ -82,9 +85,9 @@ void partition_replica::adopt(const cluster_config& config) {
 }
 
 void partition_replica::on_role(const role_changed& role) {
+  role_ = {role.role == consensus_role::leader, role.leader_ready, role.term, role.leader};
   step([&](partition_state& s, const partition_now& n, partition_effects& out) {
-    s.role_changed({role.role == consensus_role::leader, role.leader_ready, role.term, role.leader},
-                   n, out);
+    s.role_changed(role_, n, out);
   });
 }
 

@@ -50,6 +50,7 @@ private:
   cluster_config config_;
   std::unique_ptr<table_view> view_;
   std::unique_ptr<partition_state> state_;
+  partition_role role_;      ///< What consensus said last.
   std::uint64_t states_ = 0; ///< Answers to orders of an earlier state are dropped.
   std::optional<batch_number> in_flight_;
   std::map<std::uint64_t, std::function<void(meta_response)>> waiting_;

@@ -1,3 +1,5 @@
+#include "storage/meta/meta_keys.hpp"
+#include "storage/meta/session_format.hpp"
 #include "tests/cluster/partition/partition_harness.hpp"
 
 using namespace troupe;
@@ -495,4 +497,23 @@ TEST_CASE("partition: a long batch is split into entries that are whole", "[unit
   h.start(1);
   for (int i = 0; i < 40; ++i)
     CHECK(h.code(h.ask(bob, op_lookup{root_lin, "f" + std::to_string(i)})) == errc::none);
+}
+
+TEST_CASE("partition: a leader begins to serve whatever the number of clients that were here",
+          "[unit][partition]") {
+  // Memory holds a part of these records only (partition_harness.hpp).
+  partition_harness h;
+  h.start(0);
+  for (std::uint32_t batch = 0; batch < 20; ++batch) {
+    table_batch rows;
+    for (std::uint32_t i = 0; i < 100; ++i) {
+      bool expired = i != 7;
+      rows.push_back({here_key(client_id{1000 + 100 * batch + i}),
+                      encode(here_row{incarnation{3}, expired, wall_time{1}})});
+    }
+    h.preload(rows);
+  }
+  h.depose(false);
+  h.start(1);
+  CHECK(h.state().serving());
 }
