@@ -114,8 +114,12 @@ void file_flusher::kick(const file_ptr& file, flush_mode mode) {
     return;
   auto ranges = file->buffer.dirty_ranges();
   auto pieces = plan_flush(ranges, stripes_.full_stripe_blocks(), mode);
-  for (const auto& piece : pieces)
+  auto generation = file->generation;
+  for (const auto& piece : pieces) {
+    if (file->generation != generation)
+      return; // the piece before found no room, at once: everything was given up
     start_piece(file, piece);
+  }
 }
 
 void file_flusher::start_piece(const file_ptr& file, block_range range) {

@@ -214,6 +214,25 @@ TEST_CASE("gateway_state: full drives are an error at close, not a lower level",
   CHECK(c.gateway().report().stripes_at_risk == 0);
 }
 
+TEST_CASE("gateway_state: several pieces of which the first finds no room at once",
+          "[unit][gateway][gateway_state]") {
+  // The map says that no drive has room: the first piece fails before the second one is taken.
+  fake_cluster c{{5, 4, 4, 40, 1}};
+  c.add_gateway();
+  auto full = create(c, "full");
+  for (std::uint64_t i = 0;; ++i) {
+    REQUIRE(i < 20);
+    if (!c.call(call_write{full.handle, i << 20, shared_bytes{noise(1 << 20, i)}})
+        || !c.call(call_fsync{full.handle}))
+      break;
+  }
+  auto f = create(c, "f");
+  for (std::uint64_t i = 0; i < 20; ++i) // far apart
+    (void)c.call(call_write{f.handle, i << 20, shared_bytes{noise(150'000, i)}});
+  CHECK(code_of(c.call(call_fsync{f.handle})) == errc::no_space);
+  CHECK(must<attributes_are>(c.call(call_get_attributes{f.attributes->id})).attributes.size == 0);
+}
+
 TEST_CASE("gateway_state: truncate drops, keeps and shows zeros",
           "[unit][gateway][gateway_state]") {
   fake_cluster c;
