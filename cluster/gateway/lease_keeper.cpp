@@ -5,10 +5,6 @@
 namespace troupe {
 
 namespace {
-/// As consensus_options::election_timeout_ms: for so long before a leader was elected, because the
-/// one before was silent, nobody committed anything.
-constexpr std::uint64_t election_ms = 3000;
-
 boot_time after_ms(boot_time from, std::uint64_t ms) {
   return {from.ns + ms * 1'000'000};
 }
@@ -23,7 +19,7 @@ std::optional<lease_id> lease_keeper::held(lin file) const {
 
 bool lease_keeper::good(lin file) const {
   auto it = leases_.find(file);
-  return it != leases_.end() && ctx_.now() < it->second.good_until;
+  return it != leases_.end() && !it->second.doubtful && ctx_.now() < it->second.runs_out;
 }
 
 bool lease_keeper::recalled(lin file) const {
@@ -63,7 +59,8 @@ procedure<bool> lease_keeper::adopt(lin file, granted_lease lease, boot_time sen
   auto& record = leases_[file];
   record.lease = lease.lease;
   record.lease_ms = lease.lease_ms;
-  record.good_until = doubtful ? boot_time{} : after_ms(sent_at, lease.lease_ms);
+  record.runs_out = after_ms(sent_at, lease.lease_ms);
+  record.doubtful = doubtful;
   record.recalled = false;
   if (first)
     more_.wake_all();
@@ -182,10 +179,9 @@ op_renew_leases lease_keeper::renewal_of(group_id group) const {
 
 /// A new leader believes what it is told: it does not know that the one before it had given the
 /// file to another client, who wrote and gave it back. That client wrote when this lease had run
-/// out, and an election before the new leader at the latest.
+/// out. One that ran out is asked for anew, and the answer tells whether the file has changed.
 bool lease_keeper::may_name(const lease_record& record) const {
-  bool doubtful = record.good_until == boot_time{};
-  return doubtful || ctx_.now() < after_ms(record.good_until, election_ms);
+  return ctx_.now() < record.runs_out;
 }
 
 void lease_keeper::lose_run_out(group_id group) {
@@ -211,7 +207,8 @@ void lease_keeper::take_news(const std::vector<held_lease>& named, const leases_
       continue;
     }
     auto& record = it->second;
-    record.good_until = std::max(record.good_until, after_ms(sent_at, record.lease_ms));
+    record.runs_out = std::max(record.runs_out, after_ms(sent_at, record.lease_ms));
+    record.doubtful = false;
     if (contains(news.recalled, file) && !std::exchange(record.recalled, true)
         && listener_.recalled)
       listener_.recalled(file);

@@ -59,7 +59,8 @@ private:
   struct lease_record {
     lease_id lease;
     std::uint32_t lease_ms = 0;
-    boot_time good_until;
+    boot_time runs_out;    ///< Counted from sending.
+    bool doubtful = false; ///< The present leader may not know it: not good before it was named.
     bool recalled = false;
   };
   struct group_record {

@@ -314,10 +314,20 @@ void replica_base::go_home_if_due() {
         well = preferred_node_up_ && f.healthy && f.caught_up;
   if (!preference_.look(leads, self_.replica, preferred_, well, now()))
     return;
-  drive([&](consensus& c, consensus_effects& out) {
-    if (auto begun = c.transfer_leadership(now(), preferred_, out); !begun)
-      raise(event_severity::debug, "transfer_refused", {{"why", begun.error().context}});
-  });
+  if (auto begun = hand_over(preferred_); !begun)
+    raise(event_severity::debug, "transfer_refused", {{"why", begun.error().context}});
+}
+
+expected<void> replica_base::hand_over(replica_id to) {
+  if (!is_open() || !raft().leader_ready())
+    return error{errc::not_leader, "partition " + std::to_string(self_.group.value)};
+  for (const auto& f : raft().followers(now()))
+    if (!to && f.healthy && f.caught_up)
+      to = f.member.replica;
+  expected<void> begun;
+  drive(
+    [&](consensus& c, consensus_effects& out) { begun = c.transfer_leadership(now(), to, out); });
+  return begun;
 }
 
 std::vector<replica_id> replica_base::missing_replicas() const {

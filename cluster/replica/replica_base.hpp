@@ -38,6 +38,9 @@ public:
   /// A few times per heartbeat, for all replicas of a node in one burst.
   virtual void tick();
   void set_preferred_leader(replica_id preferred, bool its_node_is_up);
+  /// Hands leadership to that follower, or (0) to the first one that is well. @returns
+  /// errc::not_leader, errc::busy, errc::invalid_argument: nothing happens.
+  expected<void> hand_over(replica_id to);
   /// Serves a peer that pulls this replica's state.
   void serve_pull(const pull_state& request, std::function<void(expected<state_piece>)> done);
   /// Consensus wants to be opened anew from the journal (guards D and I), or its drive failed.

@@ -52,6 +52,10 @@ void cluster_world::plan_faults() {
     if (auto it = running_.find(any_node()); it != running_.end())
       it->second->kill_drive(world_.random.next());
   });
+  repeat(drawn(f.hand_over_every_ms), [this] {
+    if (auto it = running_.find(any_node()); it != running_.end())
+      it->second->hand_over(world_.random.next());
+  });
 }
 
 void cluster_world::break_one() {

@@ -40,7 +40,8 @@ struct cluster_faults {
   std::uint32_t down_ms_max = 3000;
   std::uint32_t replica_kill_every_ms = 2500;
   std::uint32_t drive_kill_every_ms = 4000;
-  std::uint32_t pause_every_ms = 4000; ///< A process stands still.
+  std::uint32_t hand_over_every_ms = 1000; ///< A leader hands over to a follower that is well.
+  std::uint32_t pause_every_ms = 4000;     ///< A process stands still.
   std::uint32_t pause_ms_max = 4000;
   std::uint32_t slow_disk_every_ms = 4000;
   std::uint32_t slow_disk_ms_max = 300;
@@ -78,6 +79,7 @@ struct cluster_verdict {
   std::uint64_t power_cuts = 0;
   std::uint64_t kills = 0;
   std::uint64_t installs = 0;
+  std::uint64_t hand_overs = 0;
   std::uint64_t bits_flipped = 0;
 
   bool ok() const { return violation.empty(); }

@@ -67,6 +67,7 @@ void cluster_world::make_machines() {
       auto superblock = inspect_drive(disk->files(), "drive");
       TROUPE_ASSERT(superblock);
       node.drive_blocks = superblock->geometry.block_count;
+      disk->data_begins_at(superblock->geometry.data_offset);
       machine->disks[id] = std::move(disk);
     }
     machines_[machine->id] = std::move(machine);

@@ -39,7 +39,8 @@ public:
       auto result = put();
       disk_.later(disk_.latency() / 2, [result, done] { done(result); });
     });
-    if (disk_.world_.planted(planted_bug::late_write)) // `done` keeps the file open
+    if (offset >= disk_.data_offset_
+        && disk_.world_.planted(planted_bug::late_write)) // `done` keeps the file open
       disk_.later(disk_.world_.random.between(500 * ms, 4000 * ms),
                   [put, done = std::move(done)] { (void)put(); });
   }

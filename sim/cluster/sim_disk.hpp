@@ -18,6 +18,8 @@ class sim_disk {
 public:
   sim_disk(surroundings& world, std::string name);
 
+  /// Where blocks of users begin in the block file, for the planted late writes.
+  void data_begins_at(std::uint64_t offset) { data_offset_ = offset; }
   env& files() { return *files_; }
   memory_env& medium() { return *files_; }
   const std::shared_ptr<ordered_engine>& tables() const { return tables_; }
@@ -56,6 +58,7 @@ private:
   std::uint64_t slow_latency_ = 0;
   std::uint64_t slow_until_ = 0;
   bool failing_ = false;
+  std::uint64_t data_offset_ = 0;
 };
 
 } // namespace troupe

@@ -350,6 +350,21 @@ void sim_node::kill_replica(std::uint64_t draw) {
   end_replica(it->second);
 }
 
+void sim_node::hand_over(std::uint64_t draw) {
+  if (replicas_.empty() || world_.events.now() < held_until_)
+    return;
+  auto it = replicas_.begin();
+  std::advance(it, static_cast<long>(draw % replicas_.size()));
+  for (std::size_t i = 0; i < replicas_.size(); ++i) {
+    if (it->second.base() != nullptr && it->second.base()->hand_over({})) {
+      ++world_.verdict.hand_overs;
+      return world_.note("replica " + std::to_string(it->first.value) + " hands over");
+    }
+    if (++it == replicas_.end())
+      it = replicas_.begin();
+  }
+}
+
 void sim_node::tick_replicas() {
   later(options_.replica_tick_ms * ms, [this] { tick_replicas(); });
   for (auto& [id, volume] : volumes_) {

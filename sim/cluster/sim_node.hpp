@@ -65,6 +65,8 @@ public:
   // Faults.
   void kill_replica(std::uint64_t draw);
   void kill_drive(std::uint64_t draw);
+  /// One that leads, if any does, hands leadership to a follower that is well.
+  void hand_over(std::uint64_t draw);
   /// The process stands still until then.
   void hold_until(std::uint64_t when) { held_until_ = when; }
 
