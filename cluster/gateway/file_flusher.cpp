@@ -253,7 +253,8 @@ bool file_flusher::next_batch(const file_ptr& file, batch& out) {
   op.id = file->id;
   op.modify_time = file->modify_time;
   op.release_lease = file->release_with_commit && file->stored.empty()
-                     && file->pieces_in_flight == 0 && file->buffer.dirty_blocks() == 0;
+                     && file->pieces_in_flight == 0 && file->buffer.dirty_blocks() == 0
+                     && file->buffer.rewritten_blocks() == 0;
   return true;
 }
 

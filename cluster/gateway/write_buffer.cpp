@@ -50,9 +50,11 @@ void write_buffer::set_phase(std::uint64_t index, chunk& c, std::uint32_t at, ph
   auto flushing = [](phase x) { return x == phase::flushing || x == phase::flushing_dirty; };
   dirty_count_ -= p == phase::dirty ? 1 : 0;
   flushing_count_ -= flushing(p) ? 1 : 0;
+  rewritten_count_ -= p == phase::flushing_dirty ? 1 : 0;
   p = to;
   dirty_count_ += p == phase::dirty ? 1 : 0;
   flushing_count_ += flushing(p) ? 1 : 0;
+  rewritten_count_ += p == phase::flushing_dirty ? 1 : 0;
   if (to == phase::dirty)
     dirty_chunks_.insert(index);
   else if (std::find(c.blocks.begin(), c.blocks.end(), phase::dirty) == c.blocks.end())

@@ -66,6 +66,8 @@ public:
   /// Ranges of dirty blocks that are not on their way already, ascending.
   std::vector<block_range> dirty_ranges() const;
   std::uint64_t dirty_blocks() const { return dirty_count_; }
+  /// Flushing blocks that were written again: dirty when what is under way has settled.
+  std::uint64_t rewritten_blocks() const { return rewritten_count_; }
   /// Dirty and flushing blocks.
   std::uint64_t unsettled_blocks() const { return dirty_count_ + flushing_count_; }
 
@@ -108,7 +110,8 @@ private:
   std::map<std::uint64_t, chunk> chunks_; ///< By block / 16.
   std::set<std::uint64_t> dirty_chunks_;  ///< Those with a dirty block.
   std::uint64_t dirty_count_ = 0;
-  std::uint64_t flushing_count_ = 0; ///< Flushing or flushing_dirty.
+  std::uint64_t flushing_count_ = 0;  ///< Flushing or flushing_dirty.
+  std::uint64_t rewritten_count_ = 0; ///< Flushing_dirty.
   std::uint64_t memory_bytes_ = 0;
 };
 

@@ -20,6 +20,44 @@ drive_uuid drive_of(const drive_request& x) {
                     x);
 }
 
+std::string file_of(const meta_operation& op) {
+  std::string out = name_of(op);
+  std::visit(overload{[&](const op_commit_write& x) {
+                        out += " " + to_string(x.id) + (x.release_lease ? ", the last" : "");
+                      },
+                      [&](const op_get_layout& x) { out += " " + to_string(x.id); },
+                      [&](const op_acquire_write_lease& x) { out += " " + to_string(x.id); },
+                      [&](const op_release_lease& x) { out += " " + to_string(x.id); },
+                      [&](const op_renew_leases& x) {
+                        for (const auto& held : x.held)
+                          out += " " + to_string(held.id);
+                      },
+                      [](const auto&) {}},
+             op);
+  return out;
+}
+
+std::string outcome_of(const expected<meta_response>& answer) {
+  if (!answer)
+    return describe(answer.error());
+  if (const auto* why = std::get_if<error>(&answer->outcome))
+    return describe(*why);
+  std::string out = "ok";
+  auto change = [&](std::uint64_t count) { out += ", change " + std::to_string(count); };
+  std::visit(overload{[&](const leases_renewed& x) {
+                        for (auto id : x.lost)
+                          out += ", lost " + to_string(id);
+                        for (auto id : x.recalled)
+                          out += ", recalled " + to_string(id);
+                      },
+                      [&](const layout_is& x) { change(x.attributes.change_count); },
+                      [&](const write_committed& x) { change(x.attributes.change_count); },
+                      [&](const lease_granted& x) { change(x.attributes.change_count); },
+                      [](const auto&) {}},
+             std::get<meta_result>(answer->outcome));
+  return out;
+}
+
 } // namespace
 
 sim_client::sim_client(surroundings& world, sim_network& net, node_directory& nodes,
@@ -133,8 +171,16 @@ void sim_client::shut_down(callback done) {
   step([&](gateway_effects& out) { gateway_->shut_down(token, present(), out); });
 }
 
+/// What this client said to a partition, or heard of it.
+void sim_client::trace(const char* verb, std::uint64_t token, std::string_view what) {
+  world_.trace("client " + std::to_string(self_) + " #" + std::to_string(token) + " " + verb + " "
+               + std::string{what});
+}
+
 void sim_client::run(send_meta& x) {
   const auto& op = x.request.operation;
+  if (world_.run.trace != nullptr)
+    trace("sends", x.token.value, file_of(op) + " to node " + std::to_string(x.node.value));
   bool leases = slot_of(op) == slot_of(root_lin)
                 && (std::holds_alternative<op_renew_leases>(op)
                     || std::holds_alternative<op_acquire_write_lease>(op));
@@ -153,6 +199,8 @@ void sim_client::run(send_meta& x) {
      sent = world_.events.now()](expected<meta_response> answer) {
       if (!*alive)
         return;
+      if (world_.run.trace != nullptr)
+        trace("hears", token.value, outcome_of(answer));
       if (leases && on_lease && answer && std::holds_alternative<meta_result>(answer->outcome))
         on_lease(sent);
       step([&](gateway_effects& out) {

@@ -43,6 +43,7 @@ private:
   void refresh_view();
   template <class Step>
   void step(Step step);
+  void trace(const char* verb, std::uint64_t token, std::string_view what);
   void run(send_meta& x);
   void run(send_drive& x);
   void run(call_reply& x);

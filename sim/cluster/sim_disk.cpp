@@ -39,10 +39,10 @@ public:
       auto result = put();
       disk_.later(disk_.latency() / 2, [result, done] { done(result); });
     });
-    if (offset >= disk_.data_offset_
-        && disk_.world_.planted(planted_bug::late_write)) // `done` keeps the file open
-      disk_.later(disk_.world_.random.between(500 * ms, 4000 * ms),
-                  [put, done = std::move(done)] { (void)put(); });
+    if (offset >= disk_.data_offset_ && disk_.world_.planted(planted_bug::late_write))
+      for (int i = 0; i < 5; ++i) // `done` keeps the file open
+        disk_.later(disk_.world_.random.between(1000 * ms, 15'000 * ms),
+                    [put, done] { (void)put(); });
   }
   void sync(file& blocks, write_done done) override {
     disk_.later(disk_.sync_latency(), [this, &blocks, done = std::move(done)] {

@@ -99,6 +99,8 @@ sim_options draw_options(const cluster_run& run, random_source& random) {
   o.clients = static_cast<std::uint32_t>(random.between(2, 3));
   o.pause_between_calls_ms = random.between(20, 120);
   set_storage(o);
+  if (run.planted == planted_bug::late_write)
+    o.drive_bytes = mib + 256 * kib; // blocks are used again soon
   set_times(o);
   set_gateway(o.gateway);
   o.drives.planted_unchecked_reads = run.planted == planted_bug::unchecked_data;

@@ -39,6 +39,10 @@ struct surroundings {
   void note(std::string_view what) {
     mix(events.now());
     mix(what);
+    trace(what);
+  }
+  /// For readers of the trace only: no part of the digest.
+  void trace(std::string_view what) {
     if (run.trace != nullptr)
       *run.trace << events.now() / 1'000'000 << "." << events.now() / 1000 % 1000 << " ms " << what
                  << "\n";

@@ -23,8 +23,7 @@ cluster_verdict play(std::uint64_t seed, planted_bug bug = planted_bug::none) {
 
 } // namespace
 
-// Hidden until it was played against the present gateway: sim_tests "cluster: no seed*".
-TEST_CASE("cluster: no seed breaks a promise", "[.][cluster]") {
+TEST_CASE("cluster: no seed breaks a promise", "[sim][cluster]") {
   cluster_verdict sum;
   std::uint64_t runs = 0;
   std::uint64_t bad = 0;
@@ -40,6 +39,7 @@ TEST_CASE("cluster: no seed breaks a promise", "[.][cluster]") {
     sum.kills += verdict.kills;
     sum.installs += verdict.installs;
     sum.bits_flipped += verdict.bits_flipped;
+    sum.hand_overs += verdict.hand_overs;
     if (!verdict.ok()) {
       ++bad;
       UNSCOPED_INFO("TROUPE_SEED=" << seed << ": " << verdict.violation);
@@ -57,6 +57,7 @@ TEST_CASE("cluster: no seed breaks a promise", "[.][cluster]") {
     CHECK(sum.kills > runs / 2);
     CHECK(sum.installs > runs / 10);
     CHECK(sum.bits_flipped > runs);
+    CHECK(sum.hand_overs > runs);
   }
 }
 
@@ -70,22 +71,22 @@ TEST_CASE("cluster: the same seed gives the same run", "[sim][cluster]") {
   }
 }
 
-TEST_CASE("cluster: every planted bug is found", "[.][cluster]") {
-  // With the number of seeds that it took when it was measured, and room (sim/cluster/README.md).
-  struct planted {
-    planted_bug bug;
-    std::uint64_t seeds_max;
-  };
-  for (auto p :
-       {planted{planted_bug::lying_drive, 300}, planted{planted_bug::lying_journal, 300},
-        planted{planted_bug::late_write, 100}, planted{planted_bug::no_node_lease, 200},
-        planted{planted_bug::forgotten_retry, 100}, planted{planted_bug::amnesiac_drive, 300},
-        planted{planted_bug::no_overlay, 200}}) {
+TEST_CASE("cluster: three seeds give the digests that are written down", "[sim][cluster]") {
+  // Whatever compiler and optimisation. A change of what the cluster does changes them, too: then
+  // take the new ones from `troupe sim --seed 11 --seeds 3`.
+  for (auto [seed, digest] : {std::pair<std::uint64_t, std::uint64_t>{11, 0x65c7f58790d756cd},
+                              {12, 0x73ca91ab74969a2c},
+                              {13, 0x9fb1edb92f63309b}})
+    CHECK(play(seed).digest == digest);
+}
+
+TEST_CASE("cluster: every planted bug is found", "[sim][cluster]") {
+  // How many seeds it takes: sim/cluster/README.md.
+  for (auto bug : planted_bugs()) {
     std::uint64_t seeds = 0;
-    bool found = false;
-    while (!found && seeds < p.seeds_max)
-      found = !play(++seeds, p.bug).ok();
-    INFO(to_string(p.bug) << ": " << seeds << " seeds");
-    CHECK(found);
+    while (play(++seeds, bug).ok() && seeds < 1000) {
+    }
+    INFO(to_string(bug));
+    CHECK(seeds < 1000);
   }
 }

@@ -159,3 +159,18 @@ TEST_CASE("flush_plan: full stripes begin at units, the rest waits or goes",
   ranges mirror{{0, 40}};
   CHECK(plan_flush(mirror, 16, flush_mode::full_stripes) == ranges{{0, 16}, {16, 16}});
 }
+
+TEST_CASE("write_buffer: blocks that are written while they are under way are not forgotten",
+          "[unit][gateway][write_buffer]") {
+  write_buffer buffer;
+  byte_vector bytes(3 * block_bytes);
+  buffer.write(0, bytes);
+  (void)buffer.freeze({0, 3});
+  CHECK(buffer.rewritten_blocks() == 0);
+  buffer.write(block_bytes, byte_view{bytes}.first(10));
+  CHECK(buffer.dirty_blocks() == 0); // nothing that could be taken now
+  CHECK(buffer.rewritten_blocks() == 1);
+  buffer.settle({0, 3});
+  CHECK(buffer.rewritten_blocks() == 0);
+  CHECK(buffer.dirty_blocks() == 1);
+}
