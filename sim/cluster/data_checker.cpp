@@ -123,12 +123,15 @@ bool data_checker::may_be_lost(op_number number) const {
   return true;
 }
 
-bool data_checker::lapsed(std::uint32_t client, std::uint64_t from, std::uint64_t to) const {
-  auto it = grants_.find(client);
+bool data_checker::lapsed(std::uint32_t client, file_number f, std::uint64_t from,
+                          std::uint64_t to) const {
+  auto it = grants_.find({client, f});
   if (it == grants_.end())
     return true;
   // Between the end of what one grant gave and the next one.
   for (std::size_t i = 0; i < it->second.size(); ++i) {
+    if (it->second[i].given_back)
+      continue;
     auto ran_out = it->second[i].sent + lease_ns_;
     auto next = i + 1 < it->second.size() ? it->second[i + 1].heard : never;
     if (ran_out < next && ran_out <= to && next >= from)
@@ -147,7 +150,7 @@ void data_checker::find_ends() {
         if (x.what == kind::fsync && x.file == w.file && x.client == w.client && x.end != never
             && x.begin >= w.end)
           stored = std::min(stored, x.end);
-      if (lapsed(w.client, w.begin, stored))
+      if (lapsed(w.client, w.file, w.begin, stored))
         end = stored;
     }
     ends_.push_back(end);
@@ -159,7 +162,6 @@ void data_checker::complain(file_number f, std::size_t piece, const std::string&
                  + " to " + std::to_string(files_[f].edges[piece + 1]) + ": " + why);
 }
 
-/// Was there a moment in this read at which zeros could be there?
 /// Was there a moment in this read at which zeros could be there? If not: the write that forbids
 /// it.
 std::optional<data_checker::op_number>

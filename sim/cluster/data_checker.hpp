@@ -54,9 +54,14 @@ public:
   /// The client died, or was told that buffered data of the file are gone.
   void lost(std::uint32_t client, file_number f);
 
-  /// A lease that was asked for at `sent` is granted now.
-  void lease_granted(std::uint32_t client, std::uint64_t sent) {
-    grants_[client].push_back({sent, now()});
+  /// The write lease of the file that was asked for at `sent` is granted now.
+  void lease_granted(std::uint32_t client, file_number f, std::uint64_t sent) {
+    grants_[{client, f}].push_back({sent, now(), false});
+  }
+  /// The client gives it back, with everything stored.
+  void lease_given_back(std::uint32_t client, file_number f) {
+    if (auto& grants = grants_[{client, f}]; !grants.empty())
+      grants.back().given_back = true;
   }
 
   /// Everything was heard: is there an order? Violations go to the surroundings.
@@ -95,10 +100,11 @@ private:
   struct grant {
     std::uint64_t sent;
     std::uint64_t heard;
+    bool given_back;
   };
   op_number add(op x);
-  /// Could the client have been without its lease in [from, to]?
-  bool lapsed(std::uint32_t client, std::uint64_t from, std::uint64_t to) const;
+  /// Could the client have been without the lease of the file in [from, to], with data buffered?
+  bool lapsed(std::uint32_t client, file_number f, std::uint64_t from, std::uint64_t to) const;
   void find_ends();
   std::uint64_t now() const { return world_.events.now(); }
   bool may_be_lost(op_number write) const;
@@ -112,7 +118,7 @@ private:
 
   surroundings& world_;
   std::uint64_t lease_ns_;
-  std::map<std::uint32_t, std::vector<grant>> grants_;
+  std::map<std::pair<std::uint32_t, file_number>, std::vector<grant>> grants_;
   std::vector<std::uint64_t> ends_; ///< By op: when a write was in effect at the latest.
   std::vector<op> ops_;
   std::map<std::uint64_t, op_number> by_stamp_;

@@ -20,6 +20,23 @@ drive_uuid drive_of(const drive_request& x) {
                     x);
 }
 
+std::vector<lin> leases_asked_for(const meta_operation& op) {
+  std::vector<lin> out;
+  if (const auto* acquire = std::get_if<op_acquire_write_lease>(&op))
+    out.push_back(acquire->id);
+  if (const auto* renew = std::get_if<op_renew_leases>(&op))
+    for (const auto& held : renew->held)
+      out.push_back(held.id);
+  return out;
+}
+
+std::vector<lin> granted(std::vector<lin> asked_for, const meta_result& result) {
+  if (const auto* news = std::get_if<leases_renewed>(&result))
+    for (auto id : news->lost)
+      std::erase(asked_for, id);
+  return asked_for;
+}
+
 std::string file_of(const meta_operation& op) {
   std::string out = name_of(op);
   std::visit(overload{[&](const op_commit_write& x) {
@@ -181,9 +198,16 @@ void sim_client::run(send_meta& x) {
   const auto& op = x.request.operation;
   if (world_.run.trace != nullptr)
     trace("sends", x.token.value, file_of(op) + " to node " + std::to_string(x.node.value));
-  bool leases = slot_of(op) == slot_of(root_lin)
-                && (std::holds_alternative<op_renew_leases>(op)
-                    || std::holds_alternative<op_acquire_write_lease>(op));
+  auto leases = leases_asked_for(op);
+  lin committing;
+  if (const auto* commit = std::get_if<op_commit_write>(&op)) {
+    committing = commit->id;
+    unsure_commits_.insert(commit->id);
+  } else if (const auto* release = std::get_if<op_release_lease>(&op)) {
+    if (!unsure_commits_.contains(release->id) && on_lease_back)
+      on_lease_back(release->id);
+  }
+  bool releases = committing && std::get<op_commit_write>(op).release_lease;
   if (world_.planted(planted_bug::forgotten_retry) && x.request.sequence != 0) {
     // Every attempt is another change to the partition.
     x.request.low_water = x.request.low_water == 0 ? 0 : x.request.low_water * 16 + 15;
@@ -195,14 +219,21 @@ void sim_client::run(send_meta& x) {
       if (auto* node = nodes.find(to.value))
         node->serve(request, std::move(answer));
     },
-    [this, alive = alive_, token = x.token, leases,
+    [this, alive = alive_, token = x.token, leases, committing, releases,
      sent = world_.events.now()](expected<meta_response> answer) {
       if (!*alive)
         return;
       if (world_.run.trace != nullptr)
         trace("hears", token.value, outcome_of(answer));
-      if (leases && on_lease && answer && std::holds_alternative<meta_result>(answer->outcome))
-        on_lease(sent);
+      bool fine = answer && std::holds_alternative<meta_result>(answer->outcome);
+      if (fine && on_lease)
+        for (auto file : granted(leases, std::get<meta_result>(answer->outcome)))
+          on_lease(file, sent);
+      if (fine && committing) {
+        unsure_commits_.erase(committing);
+        if (releases && on_lease_back)
+          on_lease_back(committing);
+      }
       step([&](gateway_effects& out) {
         if (answer)
           gateway_->meta_answered(token, std::move(*answer), present(), out);

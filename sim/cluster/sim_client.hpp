@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 namespace troupe {
 
@@ -32,8 +33,10 @@ public:
 
   /// Buffered data of a file is gone for good.
   std::function<void(lin)> on_lost;
-  /// The root's partition granted or renewed write leases that were asked for at `sent`.
-  std::function<void(std::uint64_t sent)> on_lease;
+  /// A partition granted or renewed the write lease of a file, which was asked for at `sent`.
+  std::function<void(lin file, std::uint64_t sent)> on_lease;
+  /// The lease of a file is being given back, and the last commit of the file was answered.
+  std::function<void(lin file)> on_lease_back;
 
 private:
   boot_time now() const { return clock_.boot(); }
@@ -62,6 +65,7 @@ private:
   cluster_view view_;
   std::unique_ptr<gateway_state> gateway_;
   std::map<call_token, callback> waiting_;
+  std::set<lin> unsure_commits_; ///< Files of which the last commit is not answered "done".
   std::uint64_t tokens_ = 0;
   std::optional<boot_time> armed_for_;
   std::uint64_t armings_ = 0;

@@ -156,8 +156,15 @@ void workload::work(sim_client& client) {
       if (files_[f].id == id)
         data_.lost(who, f);
   };
-  client.on_lease = [this, who = client.self()](std::uint64_t sent) {
-    data_.lease_granted(who, sent);
+  client.on_lease = [this, who = client.self()](lin id, std::uint64_t sent) {
+    for (std::size_t f = 0; f < files_.size(); ++f)
+      if (files_[f].id == id)
+        data_.lease_granted(who, f, sent);
+  };
+  client.on_lease_back = [this, who = client.self()](lin id) {
+    for (std::size_t f = 0; f < files_.size(); ++f)
+      if (files_[f].id == id)
+        data_.lease_given_back(who, f);
   };
   pause(client, false);
   pause(client, true);
