@@ -165,7 +165,7 @@ void small_requests(const files& f) {
 
 void bulk(const files& f, bool store, std::uint32_t bytes, bool encrypt) {
   transport_options options;
-  options.encrypt_data = encrypt;
+  options.encryption = encrypt ? backend_encryption::always : backend_encryption::never;
   pair_of_nodes p{f, options};
   auto cpu = cpu_seconds(RUSAGE_SELF);
   double rate = 0;

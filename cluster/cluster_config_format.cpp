@@ -8,6 +8,7 @@ namespace troupe {
 namespace {
 
 constexpr std::uint8_t row_format = 1;
+constexpr std::uint8_t node_row_format = 2;
 
 std::string key_of(char table, std::uint32_t number) {
   std::string key(1, table);
@@ -34,10 +35,10 @@ void read_uuid(byte_reader& in, uuid& x) {
 
 /// Runs `fill` on a writer behind the format byte.
 template <class Fill>
-std::string row(Fill fill) {
+std::string row(Fill fill, std::uint8_t format = row_format) {
   byte_vector bytes;
   byte_writer out{bytes};
-  out.put(row_format);
+  out.put(format);
   fill(out);
   return std::string{as_text(bytes)};
 }
@@ -89,13 +90,26 @@ void read_group(byte_reader& in, const std::string& key, cluster_config& config)
   config.groups[g.id] = std::move(g);
 }
 
-void read_node(byte_reader& in, const std::string& key, cluster_config& config) {
+void read_node(byte_reader& in, std::uint8_t format, const std::string& key,
+               cluster_config& config) {
   node_record n;
   n.id = node_id{number_in(key)};
   n.state = static_cast<node_state>(in.get<std::uint8_t>());
   n.process = incarnation{in.get<std::uint64_t>()};
   n.address = in.get_text();
+  n.client_address = format >= 2 ? in.get_text() : n.address; // one listener for all, then
   config.nodes[n.id] = std::move(n);
+}
+
+void read_revoked(byte_reader& in, const std::string& key, cluster_config& config) {
+  revoked_certificate r;
+  r.serial.hex = key.substr(1);
+  r.role = static_cast<peer_role>(in.get<std::uint8_t>());
+  r.id = in.get<std::uint64_t>();
+  r.revoked_at.ns = static_cast<std::int64_t>(in.get<std::uint64_t>());
+  r.not_after.ns = static_cast<std::int64_t>(in.get<std::uint64_t>());
+  r.reason = in.get_text();
+  config.revoked[r.serial] = std::move(r);
 }
 
 void read_slots(byte_reader& in, cluster_config& config) {
@@ -137,8 +151,17 @@ cluster_rows encode_cluster_config(const cluster_config& config) {
         out.put(r.id.value).put_raw(view_of(r.drive)).put(r.node.value);
     });
   for (const auto& [id, n] : config.nodes)
-    rows[key_of('n', id.value)] = row([&](byte_writer& out) {
-      out.put(static_cast<std::uint8_t>(n.state)).put(n.process.value).put_text(n.address);
+    rows[key_of('n', id.value)] = row(
+      [&](byte_writer& out) {
+        out.put(static_cast<std::uint8_t>(n.state)).put(n.process.value).put_text(n.address);
+        out.put_text(n.client_address);
+      },
+      node_row_format);
+  for (const auto& [serial, r] : config.revoked)
+    rows["r" + serial.hex] = row([&](byte_writer& out) {
+      out.put(static_cast<std::uint8_t>(r.role)).put(r.id);
+      out.put(static_cast<std::uint64_t>(r.revoked_at.ns));
+      out.put(static_cast<std::uint64_t>(r.not_after.ns)).put_text(r.reason);
     });
   rows["s"] = row([&](byte_writer& out) {
     out.put(static_cast<std::uint32_t>(config.slots.size()));
@@ -157,11 +180,11 @@ expected<cluster_config> decode_cluster_config(const cluster_rows& rows) {
   for (const auto& [key, value] : rows) {
     byte_reader in{as_bytes(value)};
     auto format = in.get<std::uint8_t>();
-    if (in.ok() && format > row_format)
+    auto table = key.empty() ? '\0' : key[0];
+    if (in.ok() && format > (table == 'n' ? node_row_format : row_format))
       return error{errc::wrong_version,
                    "cluster row '" + key.substr(0, 1) + "' of format " + std::to_string(format),
                    trp::newer_format};
-    auto table = key.empty() ? '\0' : key[0];
     if (table == 'c')
       read_cluster(in, config);
     else if (table == 'd' && key.size() == 17)
@@ -169,7 +192,9 @@ expected<cluster_config> decode_cluster_config(const cluster_rows& rows) {
     else if (table == 'g' && key.size() == 5)
       read_group(in, key, config);
     else if (table == 'n' && key.size() == 5)
-      read_node(in, key, config);
+      read_node(in, format, key, config);
+    else if (table == 'r' && key.size() > 1)
+      read_revoked(in, key, config);
     else if (table == 's')
       read_slots(in, config);
     else if (table == 'v')

@@ -18,11 +18,12 @@ using cluster_row_changes = std::map<std::string, std::optional<std::string>>;
 
 /// The rows of a whole configuration.
 ///
-/// key                 value (little-endian, each starts with a format byte = 1)
+/// key                 value (little-endian, each starts with a format byte: 1, "n" 2)
 /// "c"                 cluster uuid, name, default level u8, count u32, {level in use u8}
 /// "d" + 16 uuid bytes node u32, bay u32, state u8, mount u64, blocks u64
 /// "g" + group BE32    preferred u64, count u32, {replica u64, drive uuid, node u32}
-/// "n" + node BE32     state u8, process u64, address
+/// "n" + node BE32     state u8, process u64, address, address for clients (not in format 1)
+/// "r" + serial        role u8, id u64, revoked at i64, ends at i64 (both ns), reason
 /// "s"                 count u32, {first u16, end u16, group u32}
 /// "v"                 version u64, epoch u64, clients given u64, replicas given u64
 cluster_rows encode_cluster_config(const cluster_config& config);

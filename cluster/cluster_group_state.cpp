@@ -24,6 +24,7 @@ expected<cluster_result> evaluate_register(const register_node& x, cluster_confi
   if (!is_current(node->second, x.process))
     return error{errc::stale, "node " + std::to_string(x.node.value) + " has a newer process"};
   node->second.address = x.address;
+  node->second.client_address = x.client_address;
   node->second.process = x.process;
   node->second.state = node_state::up;
   for (const auto& found : x.drives) {
@@ -35,6 +36,28 @@ expected<cluster_result> evaluate_register(const register_node& x, cluster_confi
     drive->second.mount = found.mount;
     drive->second.blocks_total = found.blocks_total;
   }
+  return cluster_result{cluster_done{}};
+}
+
+/// So that the list fits into every message and every node's memory.
+constexpr std::size_t revoked_max = 10'000;
+constexpr std::size_t serial_chars_max = 64;
+constexpr std::size_t reason_bytes_max = 200;
+/// Clocks differ: an entry stays that much longer than its certificate is valid.
+constexpr std::int64_t revoked_slack_ns = std::int64_t{86'400} * 1'000'000'000;
+
+expected<cluster_result> evaluate_revoke(const revoked_certificate& x, cluster_config& working) {
+  bool hexadecimal = x.serial && x.serial.hex.size() <= serial_chars_max
+                     && x.serial.hex.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (!hexadecimal || x.reason.size() > reason_bytes_max)
+    return error{errc::invalid_argument, "certificate '" + x.serial.hex.substr(0, 80) + "'",
+                 trp::certificate_not_found};
+  std::erase_if(working.revoked, [&](const auto& entry) {
+    return entry.second.not_after.ns + revoked_slack_ns < x.revoked_at.ns;
+  });
+  if (working.revoked.size() >= revoked_max)
+    return error{errc::busy, std::to_string(revoked_max) + " revoked certificates: rotate the CA"};
+  working.revoked.try_emplace(x.serial, x);
   return cluster_result{cluster_done{}};
 }
 
@@ -102,6 +125,8 @@ expected<cluster_result> cluster_group_state::evaluate(const cluster_request& bo
     return evaluate_register(*x, working);
   if (const auto* x = std::get_if<set_drive_state>(&body))
     return evaluate_drive(*x, working);
+  if (const auto* x = std::get_if<revoke_certificate>(&body))
+    return evaluate_revoke(x->certificate, working);
   TROUPE_ASSERT(std::holds_alternative<admit_client>(body)); // leases never wait for an entry
   return cluster_result{client_admitted{client_id{++working.clients_given}}};
 }

@@ -13,7 +13,9 @@ cluster_view view_of(const cluster_config& config,
   view.default_level = static_cast<std::uint8_t>(config.default_level);
   for (const auto& [id, node] : config.nodes)
     if (node.state != node_state::removed)
-      view.nodes.push_back({id, node.address, node.state == node_state::up});
+      view.nodes.push_back({id, node.client_address, node.state == node_state::up});
+  for (const auto& [serial, revoked] : config.revoked)
+    view.revoked.push_back(serial);
   for (const auto& [id, drive] : config.drives) {
     auto report = reports.find(id);
     // Until its first report a drive counts as empty: a hint for placement, not a promise.

@@ -52,7 +52,8 @@ expected<cluster_config> make_initial_config(const initial_cluster& wish) {
   std::vector<replica_drive> places;
   for (std::size_t i = 0; i < wish.nodes.size(); ++i) {
     node_id node{static_cast<std::uint32_t>(i + 1)};
-    config.nodes[node] = {node, wish.nodes[i].address, node_state::up, incarnation{}};
+    config.nodes[node] = {node, wish.nodes[i].address, node_state::up, incarnation{},
+                          wish.nodes[i].client_address};
     for (std::size_t bay = 0; bay < wish.nodes[i].drives.size(); ++bay) {
       const auto& id = wish.nodes[i].drives[bay];
       config.drives[id] = {id,

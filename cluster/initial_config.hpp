@@ -11,7 +11,8 @@ namespace troupe {
 
 /// A node and its drives as they shall be when the cluster begins.
 struct initial_node {
-  std::string address;            ///< Where its transport will listen.
+  std::string address;            ///< Where it will listen for nodes.
+  std::string client_address;     ///< Where it will listen for clients.
   std::vector<drive_uuid> drives; ///< In order of bays.
   std::uint64_t drive_blocks = 0; ///< Data blocks of each drive.
 };

@@ -22,4 +22,8 @@ const char* to_string(event_severity severity) {
   return "unknown";
 }
 
+role_set senders_of(const admin_request&) {
+  return only_admins; // all of them: nodes never ask each other as operators do
+}
+
 } // namespace troupe

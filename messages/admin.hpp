@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/certificates.hpp"
 #include "messages/drive.hpp"
 #include "messages/error.hpp"
 #include "messages/ids.hpp"
@@ -182,6 +183,36 @@ typename Inspector::result_type inspect(Inspector& f, effective_config& x) {
   return f(x.options);
 }
 
+/// The certificates that the node works with; with `reload` it looks at its files first, with
+/// `renew_links` it then dials its peers again, gently: they may show other certificates now.
+/// -> certificate_report
+struct get_certificates {
+  bool reload = false;
+  bool renew_links = false;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, get_certificates& x) {
+  return f(x.reload, x.renew_links);
+}
+/// The certificate of a peer that is connected.
+struct peer_certificate_report {
+  bool dialled = false; ///< The answering node dialled it.
+  certificate_info certificate;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, peer_certificate_report& x) {
+  return f(x.dialled, x.certificate);
+}
+struct certificate_report {
+  certificate_info own;
+  std::vector<certificate_info> authorities; ///< Of the CAs that it trusts; `authority` is theirs.
+  std::vector<peer_certificate_report> peers;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, certificate_report& x) {
+  return f(x.own, x.authorities, x.peers);
+}
+
 /// All rows of one partition as its leader holds them, for `fsck --check`, in chunks.
 /// -> partition_rows
 struct read_partition_rows {
@@ -202,9 +233,12 @@ typename Inspector::result_type inspect(Inspector& f, partition_rows& x) {
 }
 
 using admin_request = std::variant<get_node_status, list_actors, kill_actor, list_events,
-                                   get_effective_config, read_partition_rows>;
-using admin_result =
-  std::variant<node_status, actor_list, event_list, effective_config, partition_rows>;
+                                   get_effective_config, read_partition_rows, get_certificates>;
+using admin_result = std::variant<node_status, actor_list, event_list, effective_config,
+                                  partition_rows, certificate_report>;
+
+/// Who may ask this; the answering actor checks it against the sender's certificate.
+role_set senders_of(const admin_request& request);
 
 /// The answer to an `admin_request`.
 struct admin_response {

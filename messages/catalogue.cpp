@@ -60,7 +60,7 @@ constexpr auto table = std::to_array<catalogue_entry>({
   request<get_cluster_config>("get_cluster_config", "cluster_config", operators, 1 * mib,
                               "the newest configuration that the node knows"),
   answer<cluster_config>("cluster_config", "everything that the cluster group decided"),
-  request<admin_request>("admin_request", "admin_response", operators, 1 * mib,
+  request<admin_request>("admin_request", "admin_response", only_admins, 1 * mib,
                          "what an operator asks of one node"),
   answer<admin_response>("admin_response", "its outcome"),
   one_way<raise_event>("raise_event", data_users, "something worth an event, seen elsewhere"),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/certificates.hpp"
 #include "messages/cluster_view.hpp"
 #include "messages/drive.hpp"
 #include "messages/ids.hpp"
@@ -24,13 +25,14 @@ const char* to_string(node_state state);
 /// One node as the cluster group knows it.
 struct node_record {
   node_id id;
-  std::string address; ///< "127.0.0.1:7401": where its transport listens.
+  std::string address; ///< "127.0.0.1:7401": where it listens for nodes.
   node_state state = node_state::unknown;
-  incarnation process; ///< Of its last registered start.
+  incarnation process;        ///< Of its last registered start.
+  std::string client_address; ///< Where it listens for clients and administrators.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, node_record& x) {
-  return f(x.id, x.address, x.state, x.process);
+  return f(x.id, x.address, x.state, x.process, x.client_address);
 }
 
 /// One drive as the cluster group knows it. A drive whose uuid is not here is foreign.
@@ -84,11 +86,13 @@ struct cluster_config {
   std::vector<protection_level> levels_in_use; ///< Replica counts follow all of them.
   std::uint64_t clients_given = 0;             ///< The highest client id given out.
   std::uint64_t replicas_given = 0;            ///< The highest replica id given out.
+  /// Certificates that would still be valid, but are not accepted any more.
+  std::map<certificate_serial, revoked_certificate> revoked;
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, cluster_config& x) {
   return f(x.cluster, x.name, x.version, x.epoch, x.nodes, x.drives, x.groups, x.slots,
-           x.default_level, x.levels_in_use, x.clients_given, x.replicas_given);
+           x.default_level, x.levels_in_use, x.clients_given, x.replicas_given, x.revoked);
 }
 
 /// The group that owns a slot, or nullptr if the map has a hole (a damaged map).

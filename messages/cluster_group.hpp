@@ -2,6 +2,7 @@
 
 #include "messages/cluster_config.hpp"
 #include "messages/error.hpp"
+#include "messages/roles.hpp"
 
 #include <optional>
 #include <string>
@@ -20,10 +21,11 @@ struct register_node {
   incarnation process;
   std::string address;
   std::vector<drive_record> drives;
+  std::string client_address;
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, register_node& x) {
-  return f(x.node, x.process, x.address, x.drives);
+  return f(x.node, x.process, x.address, x.drives, x.client_address);
 }
 
 /// Once a second from every node (hazards F6). Not replicated. -> node_lease_granted
@@ -57,8 +59,20 @@ typename Inspector::result_type inspect(Inspector& f, set_drive_state& x) {
   return f(x.drive, x.state, x.mount);
 }
 
+/// A certificate shall not be accepted any more. -> cluster_done
+struct revoke_certificate {
+  revoked_certificate certificate;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, revoke_certificate& x) {
+  return f(x.certificate);
+}
+
 using cluster_request =
-  std::variant<register_node, renew_node_lease, admit_client, set_drive_state>;
+  std::variant<register_node, renew_node_lease, admit_client, set_drive_state, revoke_certificate>;
+
+/// Who may ask this; the node that passes it on checks it against the sender's certificate.
+role_set senders_of(const cluster_request& request);
 
 struct cluster_done {
   config_version version; ///< The version that holds the change.

@@ -41,6 +41,12 @@ struct node_answer {
   expected<node_status> status;
 };
 
+/// The certificates of one node, or why it did not answer.
+struct node_certificates {
+  node_id node;
+  expected<certificate_report> report;
+};
+
 /// Something `fsck --check` found.
 struct fsck_finding {
   std::string kind;   ///< "detached_directory", "dangling_entry": stable.
@@ -72,6 +78,10 @@ public:
   virtual expected<void> kill_actor(const std::string& path) = 0;
   virtual expected<std::map<std::string, std::string>> effective_config(node_id node) = 0;
   virtual expected<fsck_report> check() = 0;
+  /// What each node answers, in order of ids.
+  virtual std::vector<node_certificates> certificates(const get_certificates& question) = 0;
+  /// From now on nobody accepts this certificate; committed when it returns.
+  virtual expected<void> revoke(const revoked_certificate& which) = 0;
 
   // -- files; paths are absolute inside the cluster: "/a/b"
   virtual expected<file_layout> layout(const std::string& path) = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "messages/certificates.hpp"
 #include "messages/drive.hpp"
 #include "messages/ids.hpp"
 #include "messages/units.hpp"
@@ -76,10 +77,12 @@ struct cluster_view {
   std::vector<slot_range> slots;  ///< Ascending, without a gap, covering all `slot_count`.
   std::vector<group_view> groups; ///< The metadata partitions; the cluster group is not here.
   std::uint8_t default_level = 0; ///< Number of the protection level of new files.
+  std::vector<certificate_serial> revoked; ///< Certificates that nobody may show any more.
 };
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, cluster_view& x) {
-  return f(x.cluster, x.version, x.epoch, x.nodes, x.drives, x.slots, x.groups, x.default_level);
+  return f(x.cluster, x.version, x.epoch, x.nodes, x.drives, x.slots, x.groups, x.default_level,
+           x.revoked);
 }
 
 /// The group of a slot; group_id{0} if the view has none for it. O(log ranges).

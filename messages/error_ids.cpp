@@ -87,6 +87,18 @@ constexpr auto table = std::to_array<error_entry>({
    "choose another directory with --dir"},
   {trp::process_did_not_start, "process did not start", "it ended, or did not become ready in time",
    "read the log file that is named above"},
+  {trp::certificate_revoked, "certificate revoked",
+   "an administrator revoked it with `troupe cert revoke`: no node accepts it any more",
+   "issue another with `troupe cert issue`, or `troupe cert rotate` for a node's"},
+  {trp::open_to_others, "key open to others",
+   "a key file must have mode 0600, its directory 0700, and both belong to the user who runs this",
+   "chmod and chown them; if others could read the key, `troupe cert rotate` and revoke the old "
+   "one"},
+  {trp::certificate_not_found, "no such certificate",
+   "no issued certificate has this serial number or name", "see `troupe cert list`"},
+  {trp::old_authority_in_use, "old CA still in use",
+   "a process still shows, or has not yet loaded more than, certificates of the old CA",
+   "wait until it has loaded its new files, or restart it; then retire again"},
 });
 
 static_assert(std::is_sorted(table.begin(), table.end(),

@@ -66,6 +66,10 @@ inline constexpr error_id drive_damaged{1031};
 inline constexpr error_id drive_missing{1032};
 inline constexpr error_id directory_not_empty{1033};
 inline constexpr error_id process_did_not_start{1034};
+inline constexpr error_id certificate_revoked{1060};
+inline constexpr error_id open_to_others{1061};
+inline constexpr error_id certificate_not_found{1062};
+inline constexpr error_id old_authority_in_use{1063};
 } // namespace trp
 
 } // namespace troupe

@@ -19,7 +19,8 @@ struct cluster_wish {
   protection_level level = suggested_level;
   /// Options of its nodes, by the names that `config show` uses.
   std::map<std::string, std::string> options = {};
-  std::uint16_t port_first = 7400; ///< Node n listens on 127.0.0.1:(port_first + n).
+  /// Of N nodes node n listens on 127.0.0.1:(port_first + n) for nodes, + N + n for clients.
+  std::uint16_t port_first = 7400;
 };
 
 /// A mount of a cluster on this machine.
@@ -27,6 +28,21 @@ struct mount_record {
   std::string mount_point;
   std::uint32_t pid = 0;
   bool alive = false;
+};
+
+/// A certificate for another machine, as `cert issue` makes it.
+struct certificate_wish {
+  peer_role role = peer_role::client;
+  std::uint64_t id = 0;  ///< 0: the next one that was never issued.
+  std::string output;    ///< A directory that becomes usable as `--dir`.
+  std::int64_t days = 0; ///< Valid for; 0: as long as the others.
+};
+
+/// What `cert rotate` renews.
+struct rotation_wish {
+  std::vector<std::string> which; ///< "node/3", "client/1", "admin/1"; empty: all of them.
+  bool authority = false;         ///< A new CA, and all certificates from it.
+  bool revoke_old = false;        ///< Nobody accepts the replaced ones any more.
 };
 
 /// Told one line per step while a plan is executed.
@@ -52,6 +68,21 @@ public:
   virtual expected<plan> plan_unmount(const std::string& directory,
                                       const std::string& mount_point) = 0;
   virtual expected<void> execute(const plan& what, const progress& tell) = 0;
+
+  /// A certificate, key and CA for another machine, in a directory of its own.
+  virtual expected<plan> plan_cert_issue(const std::string& directory,
+                                         const certificate_wish& wish) = 0;
+  /// New keys and certificates, loaded without a stop.
+  virtual expected<plan> plan_cert_rotate(const std::string& directory,
+                                          const rotation_wish& wish) = 0;
+  /// Trusts the CA before the last no more. Refuses (trp::old_authority_in_use) while a connected
+  /// process shows a certificate of it, unless `force`.
+  virtual expected<plan> plan_cert_retire(const std::string& directory, bool force) = 0;
+  /// `which`: a serial number, or "client/7" for all that it was given.
+  virtual expected<plan> plan_cert_revoke(const std::string& directory, const std::string& which,
+                                          const std::string& reason) = 0;
+  /// The CAs, then every certificate that was issued here.
+  virtual expected<std::vector<certificate_record>> certificates(const std::string& directory) = 0;
 
   virtual std::vector<mount_record> mounts(const std::string& directory) = 0;
   /// Everything that would stop a node with this configuration file from starting.

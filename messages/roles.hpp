@@ -29,6 +29,9 @@ constexpr role_set operator|(role_set a, peer_role b) {
   return {static_cast<std::uint8_t>(a.bits | static_cast<std::uint8_t>(b))};
 }
 inline constexpr role_set only_nodes{static_cast<std::uint8_t>(peer_role::node)};
+inline constexpr role_set only_admins{static_cast<std::uint8_t>(peer_role::admin)};
+/// Whom a node's listener for clients lets in.
+inline constexpr role_set all_but_nodes = peer_role::client | peer_role::admin;
 inline constexpr role_set any_role = peer_role::node | peer_role::client | peer_role::admin;
 
 /// Whom a certificate names: "troupe:cluster/UUID/node/3" in its subject alternative name.

@@ -68,6 +68,7 @@ int run_command_line(context& ctx, const std::vector<std::string>& arguments) {
   add_actor_verbs(app, ctx);
   add_event_verbs(app, ctx);
   add_config_verbs(app, ctx);
+  add_cert_verbs(app, ctx);
   add_layout_verbs(app, ctx);
   add_file_verbs(app, ctx);
   add_check_verbs(app, ctx);

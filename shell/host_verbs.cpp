@@ -30,7 +30,9 @@ void add_wish_options(CLI::App& verb, up_arguments& args) {
     ->default_str("1GiB");
   verb.add_option("--level", args.level, "protection level of a new cluster")
     ->capture_default_str();
-  verb.add_option("--port-first", args.wish.port_first, "node n listens on this port + n")
+  verb
+    .add_option("--port-first", args.wish.port_first,
+                "node n listens for nodes on this port + n, for clients on this port + nodes + n")
     ->capture_default_str()
     ->check(CLI::Range(1024, 65000));
   verb

@@ -28,6 +28,7 @@ std::size_t leaderless(const cluster_config& config, const std::vector<node_answ
 json node_json(const node_answer& n) {
   json out = {{"node", n.node.id.value},
               {"address", n.node.address},
+              {"client_address", n.node.client_address},
               {"state", to_string(n.node.state)},
               {"answers", static_cast<bool>(n.status)}};
   if (!n.status) {
@@ -82,6 +83,19 @@ std::vector<std::string> node_row(const node_answer& n, const cluster_config& co
   return row;
 }
 
+/// How the data connections of the nodes are protected (`backend-encryption`).
+void print_connections(context& ctx, const std::vector<node_answer>& nodes) {
+  std::size_t encrypted = 0;
+  std::size_t authenticated = 0;
+  for (const auto& n : nodes)
+    if (n.status)
+      for (const auto& l : n.status->links)
+        if (l.connected)
+          ++(l.encrypted ? encrypted : authenticated);
+  ctx.out << "\ndata connections: " << encrypted << " encrypted, " << authenticated
+          << " authenticated only (both ends on one machine, or backend_encryption=never)\n";
+}
+
 void print_text(context& ctx, const cluster_config& config, const std::vector<node_answer>& nodes,
                 const expected<space_report>& space, const std::vector<mount_record>& mounts) {
   ctx.out << "cluster " << config.name << " (" << to_string(config.cluster) << "), level "
@@ -98,6 +112,7 @@ void print_text(context& ctx, const cluster_config& config, const std::vector<no
     rows.push_back(node_row(n, config));
   ctx.out << render_table(
     {"NODE", "ADDRESS", "STATE", "LEASE", "DRIVES", "LEADS", "MEMORY", "FDS", "I/O", "PID"}, rows);
+  print_connections(ctx, nodes);
   std::vector<std::vector<std::string>> sick;
   for (const auto& [id, d] : config.drives)
     if (d.state != drive_state::healthy)

@@ -12,6 +12,7 @@ void add_part_verbs(CLI::App& app, context& ctx);   ///< part list
 void add_actor_verbs(CLI::App& app, context& ctx);  ///< actors list|tree|view|kill
 void add_event_verbs(CLI::App& app, context& ctx);  ///< event list|view
 void add_config_verbs(CLI::App& app, context& ctx); ///< config check|show
+void add_cert_verbs(CLI::App& app, context& ctx);   ///< cert list|issue|rotate|retire|revoke
 void add_file_verbs(CLI::App& app, context& ctx);   ///< put, cat, ls, stat, mkdir, mv, rm
 void add_layout_verbs(CLI::App& app, context& ctx); ///< get
 void add_check_verbs(CLI::App& app, context& ctx);  ///< fsck

@@ -147,4 +147,20 @@ expected<std::map<std::string, std::string>> cluster_client::effective_config(no
   return std::get<troupe::effective_config>(std::move(*answer)).options;
 }
 
+std::vector<node_certificates> cluster_client::certificates(const get_certificates& question) {
+  std::vector<node_certificates> out;
+  for (auto& [node, answer] : ask_all(question)) {
+    auto& slot = out.emplace_back(node_certificates{node, error{errc::timeout, "no answer"}});
+    if (answer)
+      slot.report = std::get<certificate_report>(std::move(*answer));
+    else
+      slot.report = expected<certificate_report>{answer.error()};
+  }
+  return out;
+}
+
+expected<void> cluster_client::revoke(const revoked_certificate& which) {
+  return session_->change_cluster(revoke_certificate{which});
+}
+
 } // namespace troupe

@@ -25,6 +25,8 @@ public:
   expected<void> kill_actor(const std::string& path) override;
   expected<std::map<std::string, std::string>> effective_config(node_id node) override;
   expected<fsck_report> check() override;
+  std::vector<node_certificates> certificates(const get_certificates& question) override;
+  expected<void> revoke(const revoked_certificate& which) override;
 
   expected<file_layout> layout(const std::string& path) override;
   expected<inode_attributes> stat(const std::string& path) override;

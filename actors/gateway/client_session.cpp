@@ -1,3 +1,6 @@
+// g++ 12 takes the half of a variant that is not there for one that is not initialized.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
 #include "actors/gateway/client_session.hpp"
 
 #include "actors/security/certificates.hpp"
@@ -22,10 +25,9 @@ client_session::open(env& files, const std::string& directory, peer_role role) {
   if (!description)
     return description.error();
   bool admin = role == peer_role::admin;
-  auto found =
-    load_credentials({admin ? paths.admin_certificate() : paths.client_certificate(),
-                      admin ? paths.admin_key() : paths.client_key(), paths.ca_certificate()},
-                     description->cluster);
+  credential_files proofs{admin ? paths.admin_certificate() : paths.client_certificate(),
+                          admin ? paths.admin_key() : paths.client_key(), paths.ca_certificate()};
+  auto found = load_credentials(proofs, description->cluster);
   if (!found)
     return found.error();
   std::unique_ptr<client_session> session{new client_session};
@@ -35,6 +37,8 @@ client_session::open(env& files, const std::string& directory, peer_role role) {
   if (!net)
     return net.error();
   session->net_ = std::move(*net);
+  session->keeper_ = std::make_unique<certificate_keeper>(session->loop_, *session->net_, proofs,
+                                                          description->cluster);
   if (auto learnt = session->learn_view(*description); !learnt)
     return learnt.error();
   return session;
@@ -42,9 +46,9 @@ client_session::open(env& files, const std::string& directory, peer_role role) {
 
 expected<void> client_session::learn_view(const cluster_description& description) {
   cluster_view guess;
-  for (std::size_t i = 0; i < description.node_addresses.size(); ++i)
+  for (std::size_t i = 0; i < description.client_addresses.size(); ++i)
     guess.nodes.push_back(
-      {node_id{static_cast<std::uint32_t>(i + 1)}, description.node_addresses[i], true});
+      {node_id{static_cast<std::uint32_t>(i + 1)}, description.client_addresses[i], true});
   net_->set_nodes(guess);
   // A node that is not there refuses at once; who is silent is busy, and is asked again.
   auto end = loop_.time().boot().ns + view_wait_ns;
@@ -89,21 +93,38 @@ expected<void> client_session::ask_view(const std::vector<node_view>& nodes) {
   return {};
 }
 
-expected<client_id> client_session::admit(const std::string& purpose) {
+expected<cluster_result> client_session::ask_cluster(const cluster_request& request) {
   auto end = loop_.time().boot().ns + admit_wait_ns;
   error last{errc::unavailable, "no node answers", trp::no_quorum};
   for (std::size_t turn = 0; loop_.time().boot().ns < end; ++turn) {
     auto node = view_.nodes[turn % view_.nodes.size()].id;
-    auto answer = ask<cluster_request>(node, admit_client{purpose}, question_ms);
+    auto answer = ask<cluster_request>(node, request, question_ms);
     if (answer) {
-      if (const auto* result = std::get_if<cluster_result>(&answer->outcome))
-        return std::get<client_admitted>(*result).client;
-      last = {errc::unavailable, std::get<error>(answer->outcome).context, trp::no_quorum};
+      if (auto* result = std::get_if<cluster_result>(&answer->outcome))
+        return std::move(*result);
+      const auto& why = std::get<error>(answer->outcome);
+      if (why.code == errc::invalid_argument || why.code == errc::busy)
+        return why;
+      last = {errc::unavailable, why.context, trp::no_quorum};
+    } else if (answer.error().code == errc::permission_denied) {
+      return answer.error();
     }
     if (turn % view_.nodes.size() + 1 == view_.nodes.size()) // nobody leads just now
       loop_.run_once(100);
   }
   return last;
+}
+
+expected<client_id> client_session::admit(const std::string& purpose) {
+  auto result = ask_cluster(admit_client{purpose});
+  if (!result)
+    return result.error();
+  return std::get<client_admitted>(*result).client;
+}
+
+expected<void> client_session::change_cluster(const cluster_request& request) {
+  auto result = ask_cluster(request);
+  return result ? expected<void>{} : result.error();
 }
 
 expected<gateway_runner*> client_session::gateway(const std::string& purpose) {

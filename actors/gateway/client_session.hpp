@@ -2,6 +2,7 @@
 
 #include "actors/gateway/gateway_runner.hpp"
 #include "actors/host/cluster_files.hpp"
+#include "actors/transport/certificate_keeper.hpp"
 #include "messages/roles.hpp"
 #include "storage/base/env.hpp"
 
@@ -41,16 +42,22 @@ public:
   }
   /// A client id from the cluster group. @returns trp::no_quorum after a bounded wait.
   expected<client_id> admit(const std::string& purpose);
+  /// A change that the cluster group commits. @returns trp::no_quorum after a bounded wait, or
+  /// what the group says against it. May be asked again: it is done once.
+  expected<void> change_cluster(const cluster_request& request);
   /// The gateway, made at the first call with a client id of its own.
   expected<gateway_runner*> gateway(const std::string& purpose);
 
 private:
   client_session() = default;
+  /// Asks one node after the other until the leader of the cluster group answers.
+  expected<cluster_result> ask_cluster(const cluster_request& request);
   expected<void> learn_view(const cluster_description& description);
   expected<void> ask_view(const std::vector<node_view>& nodes);
 
   reactor loop_;
   std::unique_ptr<network> net_;
+  std::unique_ptr<certificate_keeper> keeper_;
   cluster_view view_;
   std::unique_ptr<gateway_runner> gateway_;
 };

@@ -8,7 +8,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int file_format = 1;
+constexpr int file_format = 2; ///< 1 had no list of addresses for clients.
 constexpr std::uint64_t file_bytes_max = 1 << 20;
 
 } // namespace
@@ -37,11 +37,16 @@ expected<cluster_description> load_description(env& files, const cluster_files& 
       || !name.is_string() || !nodes.is_array() || nodes.empty())
     return damaged;
   out.name = name.get<std::string>();
-  for (const auto& address : nodes) {
-    if (!address.is_string())
-      return damaged;
-    out.node_addresses.push_back(address.get<std::string>());
-  }
+  auto clients = object.value("clients", nodes);
+  if (!clients.is_array() || clients.size() != nodes.size())
+    return damaged;
+  for (const auto& [from, to] :
+       {std::pair{&nodes, &out.node_addresses}, std::pair{&clients, &out.client_addresses}})
+    for (const auto& address : *from) {
+      if (!address.is_string())
+        return damaged;
+      to->push_back(address.get<std::string>());
+    }
   return out;
 }
 
@@ -50,7 +55,8 @@ expected<void> save_description(env& files, const cluster_files& paths,
   json object = {{"format", file_format},
                  {"cluster", to_string(what.cluster)},
                  {"name", what.name},
-                 {"nodes", what.node_addresses}};
+                 {"nodes", what.node_addresses},
+                 {"clients", what.client_addresses}};
   auto text = object.dump(2) + "\n";
   return files.replace_file(paths.description(), as_bytes(text));
 }

@@ -20,6 +20,11 @@ public:
   std::string creating() const { return root_ + "/cluster.creating"; }
   std::string ca_certificate() const { return root_ + "/ca/ca.pem"; }
   std::string ca_key() const { return root_ + "/ca/ca.key"; }
+  /// The CA that comes next, while the CA is being rotated.
+  std::string next_ca_certificate() const { return root_ + "/ca/next.pem"; }
+  std::string next_ca_key() const { return root_ + "/ca/next.key"; }
+  /// A copy of every certificate that was issued, named by its serial number.
+  std::string issued() const { return root_ + "/ca/issued"; }
   std::string admin_certificate() const { return root_ + "/admin/admin.pem"; }
   std::string admin_key() const { return root_ + "/admin/admin.key"; }
   std::string client_certificate() const { return root_ + "/client/client.pem"; }
@@ -50,7 +55,8 @@ inline constexpr const char* cached_config_name = "cluster.config";
 struct cluster_description {
   cluster_uuid cluster;
   std::string name;
-  std::vector<std::string> node_addresses; ///< In order of node id, from 1.
+  std::vector<std::string> node_addresses;   ///< In order of node id, from 1: for nodes.
+  std::vector<std::string> client_addresses; ///< For clients and administrators.
 };
 
 /// @returns errc::not_found (trp::cluster_not_found) if there is no cluster, errc::wrong_version

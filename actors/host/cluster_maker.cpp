@@ -1,9 +1,9 @@
 #include "actors/host/cluster_maker.hpp"
 
+#include "actors/host/certificate_store.hpp"
 #include "actors/metadata/open_volume.hpp"
 #include "actors/node/node_config.hpp"
 #include "actors/node/node_options.hpp"
-#include "actors/security/ca.hpp"
 #include "cluster/cluster_config_format.hpp"
 #include "cluster/initial_config.hpp"
 #include "storage/base/clock.hpp"
@@ -38,6 +38,11 @@ std::string address_of(const cluster_wish& wish, node_id node) {
   return "127.0.0.1:" + std::to_string(wish.port_first + node.value);
 }
 
+/// Behind those of the nodes, so that a firewall can tell the two ranges apart.
+std::string client_address_of(const cluster_wish& wish, node_id node) {
+  return "127.0.0.1:" + std::to_string(wish.port_first + wish.nodes + node.value);
+}
+
 /// The directory that exists on the way to `path`: where free space can be asked for.
 std::string existing_parent(env& files, std::string path) {
   while (path.size() > 1) {
@@ -58,6 +63,7 @@ initial_cluster to_initial(const cluster_wish& wish, const cluster_uuid& cluster
   for (std::uint32_t n = 1; n <= wish.nodes; ++n) {
     auto& node = out.nodes.emplace_back();
     node.address = address_of(wish, node_id{n});
+    node.client_address = client_address_of(wish, node_id{n});
     node.drives.resize(wish.drives_per_node);
   }
   return out;
@@ -189,10 +195,16 @@ expected<void> cluster_maker::begin(const plan_step& step) {
     return ca.error();
   if (auto saved = ca->save(paths.ca_certificate(), paths.ca_key()); !saved)
     return saved;
-  if (auto issued = ca->issue(peer_role::admin, 1, paths.admin_certificate(), paths.admin_key());
+  certificate_store store{files_, wish_.directory};
+  if (auto issued =
+        store.issue(*ca, {peer_role::admin, 1, paths.admin_certificate(), paths.admin_key()});
       !issued)
-    return issued;
-  return ca->issue(peer_role::client, 1, paths.client_certificate(), paths.client_key());
+    return issued.error();
+  if (auto issued =
+        store.issue(*ca, {peer_role::client, 1, paths.client_certificate(), paths.client_key()});
+      !issued)
+    return issued.error();
+  return {};
 }
 
 expected<void> cluster_maker::format(const plan_step& step) {
@@ -231,11 +243,12 @@ expected<void> cluster_maker::finish(const plan_step& step) {
     return config.error();
   if (auto made = make_replicas(*config); !made)
     return made;
-  cluster_description description{cluster_, wish_.name, {}};
+  cluster_description description{cluster_, wish_.name, {}, {}};
   for (const auto& [id, node] : config->nodes) {
     if (auto made = make_node_files(*config, id); !made)
       return made;
     description.node_addresses.push_back(node.address);
+    description.client_addresses.push_back(node.client_address);
   }
   if (auto saved = save_description(files_, paths, description); !saved)
     return saved;
@@ -283,10 +296,11 @@ expected<void> cluster_maker::make_node_files(const cluster_config& config, node
   auto ca = certificate_authority::load(paths.ca_certificate(), paths.ca_key());
   if (!ca)
     return ca.error();
-  if (auto issued =
-        ca->issue(peer_role::node, node.value, paths.node_certificate(node), paths.node_key(node));
+  certificate_store store{files_, wish_.directory};
+  if (auto issued = store.issue(
+        *ca, {peer_role::node, node.value, paths.node_certificate(node), paths.node_key(node)});
       !issued)
-    return issued;
+    return issued.error();
   auto bytes = encode_config_file(config);
   if (auto saved = files_.replace_file(paths.node(node) + "/" + cached_config_name, bytes); !saved)
     return saved;
@@ -294,6 +308,7 @@ expected<void> cluster_maker::make_node_files(const cluster_config& config, node
   own.cluster = config.cluster;
   own.node = node;
   own.listen = config.nodes.at(node).address;
+  own.listen_clients = config.nodes.at(node).client_address;
   own.directory = paths.node(node);
   own.certificate = paths.node_certificate(node);
   own.key = paths.node_key(node);

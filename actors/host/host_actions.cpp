@@ -83,7 +83,7 @@ expected<plan> host_actions::plan_init(const cluster_wish& wish) {
   auto steps = maker_.plan(wish);
   if (!steps)
     return steps.error();
-  for (std::uint32_t n = 1; n <= wish.nodes; ++n)
+  for (std::uint32_t n = 1; n <= 2 * wish.nodes; ++n)
     if (auto fine = check_ports("127.0.0.1:" + std::to_string(wish.port_first + n)); !fine)
       return fine.error();
   return plan{"cluster init", std::move(*steps)};
@@ -97,9 +97,10 @@ expected<plan> host_actions::plan_up(const cluster_wish& wish, const std::string
   if (description) {
     running = living_process(paths.failsafe_pid()).has_value();
     if (!running)
-      for (const auto& address : description->node_addresses)
-        if (auto fine = check_ports(address); !fine)
-          return fine.error();
+      for (const auto* addresses : {&description->node_addresses, &description->client_addresses})
+        for (const auto& address : *addresses)
+          if (auto fine = check_ports(address); !fine)
+            return fine.error();
   } else if (description.error().code == errc::not_found) {
     auto made = plan_init(wish);
     if (!made)
@@ -221,6 +222,8 @@ expected<void> host_actions::execute(const plan& what, const progress& tell) {
 expected<void> host_actions::execute_step(const plan_step& step) {
   if (cluster_maker::knows(step))
     return maker_.execute(step);
+  if (certificate_actions::knows(step))
+    return certificates_.execute(step);
   if (step.action == "create_directory")
     return files_.make_directory(step.object);
   if (step.action == "start_failsafe")

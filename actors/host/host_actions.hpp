@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/host/certificate_actions.hpp"
 #include "actors/host/cluster_maker.hpp"
 #include "messages/host_port.hpp"
 
@@ -18,7 +19,8 @@ struct host_services {
 class host_actions final : public host_port {
 public:
   host_actions(env& files, host_services services)
-    : files_(files), services_(std::move(services)), maker_(files) {}
+    : files_(files), services_(std::move(services)), maker_(files),
+      certificates_(files, services_.connect) {}
 
   expected<plan> plan_init(const cluster_wish& wish) override;
   expected<plan> plan_up(const cluster_wish& wish, const std::string& mount_point) override;
@@ -26,6 +28,24 @@ public:
   expected<plan> plan_mount(const std::string& directory, const std::string& mount_point) override;
   expected<plan> plan_unmount(const std::string& directory,
                               const std::string& mount_point) override;
+  expected<plan> plan_cert_issue(const std::string& directory,
+                                 const certificate_wish& wish) override {
+    return certificates_.plan_issue(directory, wish);
+  }
+  expected<plan> plan_cert_rotate(const std::string& directory,
+                                  const rotation_wish& wish) override {
+    return certificates_.plan_rotate(directory, wish);
+  }
+  expected<plan> plan_cert_retire(const std::string& directory, bool force) override {
+    return certificates_.plan_retire(directory, force);
+  }
+  expected<plan> plan_cert_revoke(const std::string& directory, const std::string& which,
+                                  const std::string& reason) override {
+    return certificates_.plan_revoke(directory, which, reason);
+  }
+  expected<std::vector<certificate_record>> certificates(const std::string& directory) override {
+    return certificate_store{files_, directory}.records();
+  }
   expected<void> execute(const plan& what, const progress& tell) override;
   std::vector<mount_record> mounts(const std::string& directory) override;
   std::vector<error> check_node_config(const std::string& path) override;
@@ -54,6 +74,7 @@ private:
   env& files_;
   host_services services_;
   cluster_maker maker_;
+  certificate_actions certificates_;
 };
 
 } // namespace troupe

@@ -22,6 +22,13 @@ void learn(self_ptr self, const cluster_config& config) {
   auto& st = self->state;
   if (config.version < st.config->version)
     return;
+  for (const auto& [serial, r] : config.revoked)
+    if (!st.config->revoked.contains(serial))
+      st.services->raise(
+        event_severity::warn, "certificate_revoked",
+        {{"serial", serial.hex},
+         {"certificate", std::string{to_string(r.role)} + "/" + std::to_string(r.id)},
+         {"reason", r.reason}});
   st.config = std::make_shared<const cluster_config>(config);
   st.services->net.set_nodes(*st.config);
   st.membership->config_changed(st.config);
@@ -116,6 +123,16 @@ void report_stall(const node_services& services) {
     services.raise(event_severity::warn, "node_stalled", {{"ms", std::to_string(longest_ms)}});
 }
 
+/// Looks at the node's files if it is asked to, then tells what the node works with.
+admin_response certificates_of(node_shell& st, const get_certificates& x) {
+  if (x.reload)
+    if (auto fine = st.services->reload_certificates(); !fine)
+      return {fine.error()};
+  if (x.renew_links)
+    st.services->net.renew_links();
+  return {admin_result{st.services->net.certificates()}};
+}
+
 /// Answers an operator, now or later.
 void answer(self_ptr self, const admin_request& request,
             std::function<void(expected<admin_response>)> done) {
@@ -127,6 +144,7 @@ void answer(self_ptr self, const admin_request& request,
                       [&](const list_events& x) {
                         say(event_list{recent_events(x.after, x.severity_min, x.count_max)});
                       },
+                      [&](const get_certificates& x) { done(certificates_of(st, x)); },
                       [&](const get_effective_config&) {
                         say(effective_config{effective(st.services->options)});
                       },

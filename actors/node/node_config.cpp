@@ -70,6 +70,8 @@ expected<node_config> load_node_config(env& files, const std::string& path) {
   fields.read_uuid("cluster", config.cluster);
   config.node = node_id{fields.number("node")};
   config.listen = fields.text("listen");
+  if (object.contains("listen_clients")) // files from before there were two listeners
+    config.listen_clients = fields.text("listen_clients");
   config.directory = fields.text("directory");
   config.certificate = fields.text("certificate");
   config.key = fields.text("key");
@@ -106,6 +108,7 @@ expected<void> save_node_config(env& files, const std::string& path, const node_
                  {"cluster", to_string(config.cluster)},
                  {"node", config.node.value},
                  {"listen", config.listen},
+                 {"listen_clients", config.listen_clients},
                  {"directory", config.directory},
                  {"certificate", config.certificate},
                  {"key", config.key},

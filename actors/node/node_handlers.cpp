@@ -1,6 +1,11 @@
 #include "actors/node/node_handlers.hpp"
 
+#include "actors/transport/event_limit_state.hpp"
+
 #include <caf/send.hpp>
+
+#include <algorithm>
+#include <optional>
 
 namespace troupe {
 
@@ -42,9 +47,48 @@ void add_drive_handlers(self_ptr self, dispatcher& messages) {
     });
 }
 
-/// Only a node may speak for a node.
-bool may_ask(const request_context& context, const cluster_request& request) {
-  return std::holds_alternative<admit_client>(request) || context.peer.role == peer_role::node;
+/// The node that a request speaks for; none for a drive that nobody has; nothing if for itself.
+std::optional<node_id> speaker(const cluster_request& request, const cluster_config& config) {
+  if (const auto* x = std::get_if<register_node>(&request))
+    return x->node;
+  if (const auto* x = std::get_if<renew_node_lease>(&request))
+    return x->node;
+  if (const auto* x = std::get_if<set_drive_state>(&request)) {
+    auto drive = config.drives.find(x->drive);
+    return drive == config.drives.end() ? node_id{} : drive->second.node;
+  }
+  return std::nullopt;
+}
+
+/// A node speaks for itself only, whatever it says in the message.
+expected<void> may_ask(const certified_identity& who, const cluster_request& request,
+                       const cluster_config& config) {
+  if (!senders_of(request).has(who.role))
+    return error{errc::permission_denied,
+                 std::string{"a "} + to_string(who.role) + " may not ask this of the cluster group",
+                 trp::role_not_allowed};
+  auto node = speaker(request, config);
+  if (node && who.id != node->value) // only nodes come this far
+    return error{errc::permission_denied,
+                 "node " + std::to_string(who.id) + " speaks for node "
+                   + std::to_string(node->value),
+                 trp::role_not_allowed};
+  return {};
+}
+
+constexpr std::size_t told_fields_max = 16;
+constexpr std::size_t told_bytes_max = 512;
+
+/// An event that another process saw, with the name of who says so, no larger than it may be.
+bool trim(event_record& event, const certified_identity& from) {
+  if (event.name.empty() || event.name.size() > told_bytes_max
+      || event.fields.size() > told_fields_max)
+    return false;
+  for (auto& [key, value] : event.fields)
+    value.resize(std::min(value.size(), told_bytes_max));
+  event.fields["told_by"] = std::string{to_string(from.role)} + "/" + std::to_string(from.id);
+  event.severity = std::min(event.severity, event_severity::error);
+  return true;
 }
 
 void add_group_handlers(self_ptr self, dispatcher& messages) {
@@ -63,20 +107,33 @@ void add_group_handlers(self_ptr self, dispatcher& messages) {
     });
   messages.on_request<cluster_request>([self](const request_context& context, cluster_request&& x,
                                               responder<cluster_request> respond) {
-    if (!may_ask(context, x))
-      return respond(
-        error{errc::permission_denied, "only nodes register and renew", trp::role_not_allowed});
+    if (auto fine = may_ask(context.peer, x, *self->state.config); !fine)
+      return respond(fine.error());
     self->state.replicas->ask(std::move(x), respond);
   });
+}
+
+/// What the catalogue allows a role to send may still be a verb that it may not ask.
+template <class Request>
+expected<void> may_operate(const certified_identity& who, const Request& request) {
+  if constexpr (std::is_same_v<Request, admin_request>)
+    if (!senders_of(request).has(who.role))
+      return error{errc::permission_denied,
+                   std::string{"a "} + to_string(who.role) + " is no operator",
+                   trp::role_not_allowed};
+  return {};
 }
 
 /// A message that the node's own actor answers.
 template <class Request>
 void add_own_handler(self_ptr self, dispatcher& messages) {
-  messages.on_request<Request>([self, me = caf::actor_cast<node_interface>(self)](
-                                 const request_context&, Request&& x, responder<Request> respond) {
-    ask_actor<answer_of<Request>>(self, me, std::move(x), respond);
-  });
+  messages.on_request<Request>(
+    [self, me = caf::actor_cast<node_interface>(self)](const request_context& context, Request&& x,
+                                                       responder<Request> respond) {
+      if (auto fine = may_operate(context.peer, x); !fine)
+        return respond(fine.error());
+      ask_actor<answer_of<Request>>(self, me, std::move(x), respond);
+    });
 }
 
 } // namespace
@@ -87,8 +144,11 @@ void add_node_handlers(self_ptr self, dispatcher& messages) {
   add_own_handler<get_cluster_view>(self, messages);
   add_own_handler<get_cluster_config>(self, messages);
   add_own_handler<admin_request>(self, messages);
-  messages.on_one_way<raise_event>([self](const request_context&, raise_event&& x) {
-    self->state.services->raise(x.event.severity, x.event.name, std::move(x.event.fields));
+  auto told = std::make_shared<event_limit_state>(200); // what others say must not drown our own
+  messages.on_one_way<raise_event>([self, told](const request_context& context, raise_event&& x) {
+    const auto& services = *self->state.services;
+    if (trim(x.event, context.peer) && told->tell("told", services.loop.now()))
+      services.raise(x.event.severity, x.event.name, std::move(x.event.fields));
   });
 }
 

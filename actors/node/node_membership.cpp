@@ -1,3 +1,6 @@
+// g++ 12 takes the half of a variant that is not there for one that is not initialized.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
 #include "actors/node/node_membership.hpp"
 
 namespace troupe {
@@ -5,7 +8,7 @@ namespace troupe {
 node_membership::node_membership(const node_services& services, wiring wires)
   : services_(services), wiring_(std::move(wires)),
     state_(services.config.node, services.process, services.config.listen,
-           services.options.cluster.lease) {}
+           services.options.cluster.lease, client_address(services.config)) {}
 
 membership_now node_membership::present() const {
   return {services_.loop.now(), wiring_.drives(), wiring_.reports()};

@@ -1,5 +1,6 @@
 #include "actors/node/node_options.hpp"
 
+#include <array>
 #include <charconv>
 #include <concepts>
 
@@ -13,7 +14,11 @@ void for_each_option(Options& o, Visit visit) {
   visit("transport.connect_timeout_ms", o.transport.connect_timeout_ms);
   visit("transport.heartbeat_ms", o.transport.heartbeat_ms);
   visit("transport.dead_peer_ms", o.transport.dead_peer_ms);
-  visit("transport.backend_encryption", o.transport.encrypt_data);
+  visit("transport.backend_encryption", o.transport.encryption);
+  visit("transport.connections_max", o.transport.connections_max);
+  visit("transport.unauthenticated_max", o.transport.unauthenticated_max);
+  visit("transport.connections_per_certificate_max", o.transport.connections_per_certificate_max);
+  visit("transport.handshake_timeout_ms", o.transport.handshake_timeout_ms);
   visit("io.io_uring", o.io.io_uring);
   visit("io.pool_threads", o.io.pool_threads);
   visit("workers.threads", o.workers.threads);
@@ -50,6 +55,20 @@ bool read(const std::string& text, T& value) {
   return failed == std::errc{} && end == text.data() + text.size();
 }
 
+constexpr std::array encryption_names{"auto", "always", "never"};
+
+bool read(const std::string& text, backend_encryption& value) {
+  for (std::size_t i = 0; i < encryption_names.size(); ++i)
+    if (text == encryption_names[i]) {
+      value = static_cast<backend_encryption>(i);
+      return true;
+    }
+  return false;
+}
+
+std::string show(backend_encryption value) {
+  return encryption_names[static_cast<std::size_t>(value)];
+}
 std::string show(bool value) {
   return value ? "true" : "false";
 }
@@ -83,7 +102,7 @@ std::map<std::string, std::string> effective(const node_options& options) {
   std::map<std::string, std::string> out;
   for_each_option(options, [&](const std::string& name, const auto& value) {
     using type = std::decay_t<decltype(value)>;
-    if constexpr (std::is_same_v<type, bool>)
+    if constexpr (std::is_same_v<type, bool> || std::is_enum_v<type>)
       out[name] = show(value);
     else
       out[name] = show(static_cast<std::uint64_t>(value));

@@ -6,6 +6,7 @@
 #include "actors/kit/reactor_scheduler.hpp"
 #include "actors/node/node_actor.hpp"
 #include "actors/security/certificates.hpp"
+#include "actors/transport/certificate_keeper.hpp"
 #include "cluster/cluster_config_format.hpp"
 #include "storage/base/posix_env.hpp"
 #include "storage/consensus/consensus.hpp"
@@ -17,6 +18,7 @@
 #include <csignal>
 #include <cstdio>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -70,6 +72,15 @@ int signal_descriptor() {
   return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+/// Every connection takes a descriptor or two: as many as this user may have.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct system_config : caf::actor_system_config {
   explicit system_config(reactor& loop) {
     reactor_scheduler::install(*this, loop);
@@ -90,9 +101,22 @@ int run_node(const std::string& config_path) {
   node_options options;
   if (auto fine = override_options(config->options, options); !fine)
     return refuse(fine.error());
-  auto own = load_credentials({config->certificate, config->key, config->ca}, config->cluster);
+  credential_files proofs{config->certificate, config->key, config->ca};
+  auto own = load_credentials(proofs, config->cluster);
   if (!own)
     return refuse(own.error());
+  if (own->identity.role != peer_role::node || own->identity.id != config->node.value)
+    return refuse({errc::permission_denied,
+                   config->certificate + ": names " + to_uri(own->identity) + ", not node "
+                     + std::to_string(config->node.value),
+                   trp::bad_certificate});
+  if (auto fine = check_private_directory(config->directory); !fine)
+    return refuse(fine.error());
+  for (const auto& drive : config->drives)
+    if (auto fine = check_private_directory(drive.directory);
+        !fine && fine.error().id == trp::open_to_others)
+      return refuse(fine.error()); // a missing one is for the drive's actor to tell
+  raise_descriptor_limit();
   // From here on everything of the node's own goes through `files`.
   std::unique_ptr<hold_unsynced_env> held;
   if (options.hold_unsynced.enabled) {
@@ -124,12 +148,22 @@ int run_node(const std::string& config_path) {
   auto net = network::make(loop, options.transport, *own, *process);
   if (!net)
     return refuse(net.error());
-  if (auto listening = (*net)->listen(config->listen); !listening)
+  bool apart = !config->listen_clients.empty();
+  if (auto listening = (*net)->listen(config->listen, apart ? only_nodes : any_role); !listening)
     return refuse(listening.error());
+  if (apart)
+    if (auto listening = (*net)->listen(config->listen_clients, all_but_nodes); !listening)
+      return refuse(listening.error());
+  certificate_keeper keeper{loop, **net, proofs, config->cluster};
   auto pid_text = std::to_string(::getpid()) + "\n";
   if (auto saved = files.replace_file(config->directory + "/pid", as_bytes(pid_text)); !saved)
     return refuse(saved.error());
-  node_services services{loop, files, *io, pool, **net, *config, options, *process};
+  node_services services{loop,    files,    *io,
+                         pool,    **net,    *config,
+                         options, *process, [&keeper] { return keeper.reload(); }};
+  if (!apart)
+    services.raise(event_severity::warn, "one_listener_for_all_roles",
+                   {{"address", config->listen}, {"next", "set listen_clients in node.json"}});
   if (io_trouble.code != errc::none)
     services.raise(event_severity::warn, "no_io_uring", {{"why", io_trouble.context}});
   if (held)

@@ -9,6 +9,8 @@
 #include "actors/transport/network.hpp"
 #include "storage/base/env.hpp"
 
+#include <functional>
+
 namespace troupe {
 
 /// What the parts of a node share. Made by the node's process; outlives them all. Reactor thread.
@@ -21,6 +23,8 @@ struct node_services {
   const node_config& config;
   const node_options& options;
   incarnation process; ///< Of this start of the node.
+  /// Looks whether the certificate files changed, and works with what is there now.
+  std::function<expected<void>()> reload_certificates;
 
   void raise(event_severity severity, const std::string& name,
              std::map<std::string, std::string> fields) const {

@@ -16,6 +16,8 @@ namespace troupe {
 
 namespace {
 
+constexpr std::int64_t day_seconds = 24 * 3600;
+
 struct bio_deleter {
   void operator()(BIO* x) const { ::BIO_free(x); }
 };
@@ -52,13 +54,12 @@ bool set_serial(X509& x) {
   return ok;
 }
 
-bool set_common(X509& x, EVP_PKEY& key, const std::string& name, std::int64_t days,
+bool set_common(X509& x, EVP_PKEY& key, const std::string& name, std::int64_t seconds,
                 std::int64_t backdate_hours) {
   auto* subject = ::X509_get_subject_name(&x);
   return ::X509_set_version(&x, X509_VERSION_3) == 1 && set_serial(x)
          && ::X509_gmtime_adj(::X509_getm_notBefore(&x), -backdate_hours * 3600)
-         && ::X509_gmtime_adj(::X509_getm_notAfter(&x), days * 24 * 3600)
-         && ::X509_set_pubkey(&x, &key) == 1
+         && ::X509_gmtime_adj(::X509_getm_notAfter(&x), seconds) && ::X509_set_pubkey(&x, &key) == 1
          && ::X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC,
                                          reinterpret_cast<const unsigned char*>("troupe"), -1, -1,
                                          0)
@@ -95,22 +96,22 @@ expected<void> write_new_file(const std::string& path, const std::string& text, 
   return {};
 }
 
-expected<void> write_pair(const X509& certificate, const EVP_PKEY& key,
-                          const std::string& certificate_path, const std::string& key_path) {
-  bio_ptr out{::BIO_new(::BIO_s_mem())};
+expected<std::string> pem_of(const EVP_PKEY& key) {
   bio_ptr secret{::BIO_new(::BIO_s_secmem())};
-  if (!out || !secret || ::PEM_write_bio_X509(out.get(), &certificate) != 1
+  if (!secret
       || ::PEM_write_bio_PKCS8PrivateKey(secret.get(), &key, nullptr, nullptr, 0, nullptr, nullptr)
            != 1)
     return openssl_failed("PEM");
-  auto text_of = [](BIO* bio) {
-    char* at = nullptr;
-    auto n = BIO_get_mem_data(bio, &at);
-    return std::string{at, static_cast<std::size_t>(n)};
-  };
-  if (auto ok = write_new_file(key_path, text_of(secret.get()), 0600); !ok)
+  char* at = nullptr;
+  auto n = BIO_get_mem_data(secret.get(), &at);
+  return std::string{at, static_cast<std::size_t>(n)};
+}
+
+expected<void> write_pair(const std::string& certificate, const std::string& key,
+                          const std::string& certificate_path, const std::string& key_path) {
+  if (auto ok = write_new_file(key_path, key, 0600); !ok)
     return ok;
-  return write_new_file(certificate_path, text_of(out.get()), 0644);
+  return write_new_file(certificate_path, certificate, 0644);
 }
 
 } // namespace
@@ -124,7 +125,7 @@ expected<certificate_authority> certificate_authority::create(const cluster_uuid
   auto name = "troupe cluster " + to_string(cluster);
   // The cluster is named in the CA too, so that the file says whose it is.
   bool ok =
-    set_common(*x, *key, name, lifetime.ca_days, lifetime.backdate_hours)
+    set_common(*x, *key, name, lifetime.ca_days * day_seconds, lifetime.backdate_hours)
     && ::X509_set_issuer_name(x.get(), ::X509_get_subject_name(x.get())) == 1
     && add_extension(*x, x.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0")
     && add_extension(*x, x.get(), NID_key_usage, "critical,keyCertSign,cRLSign")
@@ -146,14 +147,19 @@ expected<certificate_authority> certificate_authority::load(const std::string& c
                                std::move(pair->key)};
 }
 
-expected<void> certificate_authority::save(const std::string& certificate_path,
-                                           const std::string& key_path) const {
-  return write_pair(*certificate_, *key_, certificate_path, key_path);
+expected<std::string> certificate_authority::key_pem() const {
+  return pem_of(*key_);
 }
 
-expected<void> certificate_authority::issue(peer_role role, std::uint64_t id,
-                                            const std::string& certificate_path,
-                                            const std::string& key_path) const {
+expected<void> certificate_authority::save(const std::string& certificate_path,
+                                           const std::string& key_path) const {
+  auto key = key_pem();
+  if (!key)
+    return key.error();
+  return write_pair(to_pem(*certificate_), *key, certificate_path, key_path);
+}
+
+expected<issued_certificate> certificate_authority::issue(peer_role role, std::uint64_t id) const {
   openssl_ptr<EVP_PKEY> key{EVP_EC_gen("P-256")};
   openssl_ptr<X509> x{::X509_new()};
   if (!key || !x)
@@ -162,7 +168,8 @@ expected<void> certificate_authority::issue(peer_role role, std::uint64_t id,
   auto name = std::string{"troupe "} + to_string(role) + " " + std::to_string(id);
   // Only nodes listen.
   std::string usage = role == peer_role::node ? "serverAuth,clientAuth" : "clientAuth";
-  bool ok = set_common(*x, *key, name, lifetime_.leaf_days, lifetime_.backdate_hours)
+  bool ok = set_common(*x, *key, name, lifetime_.leaf_days * day_seconds + lifetime_.leaf_seconds,
+                       lifetime_.backdate_hours)
             && ::X509_set_issuer_name(x.get(), ::X509_get_subject_name(certificate_.get())) == 1
             && add_extension(*x, certificate_.get(), NID_basic_constraints, "critical,CA:FALSE")
             && add_extension(*x, certificate_.get(), NID_key_usage, "critical,digitalSignature")
@@ -172,7 +179,19 @@ expected<void> certificate_authority::issue(peer_role role, std::uint64_t id,
             && ::X509_sign(x.get(), key_.get(), ::EVP_sha256()) > 0;
   if (!ok)
     return openssl_failed("certificate");
-  return write_pair(*x, *key, certificate_path, key_path);
+  auto secret = pem_of(*key);
+  if (!secret)
+    return secret.error();
+  return issued_certificate{to_pem(*x), std::move(*secret), info_of(*x)};
+}
+
+expected<void> certificate_authority::issue(peer_role role, std::uint64_t id,
+                                            const std::string& certificate_path,
+                                            const std::string& key_path) const {
+  auto made = issue(role, id);
+  if (!made)
+    return made.error();
+  return write_pair(made->certificate, made->key, certificate_path, key_path);
 }
 
 } // namespace troupe

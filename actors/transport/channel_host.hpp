@@ -28,7 +28,7 @@ public:
 
   reactor& loop;
   const transport_options options;
-  const tls_context tls;
+  tls_context tls; ///< For new connections; open ones keep theirs.
   buffer_pool buffers;
 
 private:

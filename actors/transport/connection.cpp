@@ -117,7 +117,7 @@ void connection::channel_opened() {
   auto peer = control_->tls().peer();
   if (!peer)
     return close(peer.error());
-  owner_->connection_opened(*peer);
+  owner_->connection_opened(std::move(*peer));
 }
 
 void connection::channel_received(received_frame& frame) {

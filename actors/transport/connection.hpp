@@ -7,8 +7,8 @@ namespace troupe {
 /// What a connection tells its owner: a link (that dialled) or a session (that was dialled).
 class connection_owner {
 public:
-  /// TLS is done; this is whom the peer's certificate names.
-  virtual void connection_opened(const certified_identity& peer) = 0;
+  /// TLS is done; this is the certificate that the peer showed.
+  virtual void connection_opened(trusted_peer peer) = 0;
   virtual void connection_received(received_frame& frame) = 0;
   /// A frame arrived whose payload was damaged on the way; its header is right.
   virtual void connection_damaged(const frame_header& header) = 0;
@@ -42,6 +42,8 @@ public:
   expected<void> adopt_data(unique_fd fd, bool encrypt);
   /// Keys of the data connection; only after `connection_opened`.
   expected<data_keys> keys() const { return derive_data_keys(control_->tls()); }
+  /// Both ends have the same address.
+  bool local() const { return control_->local(); }
   /// The peer has said hello: frames may be large from now on.
   void authenticated() { control_->limit(host_.options.limits); }
 

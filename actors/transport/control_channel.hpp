@@ -40,6 +40,7 @@ public:
   /// Closes the socket, silently.
   void shut();
   const tls_stream& tls() const { return tls_; }
+  bool local() const { return fd_ && is_local_connection(fd_.get()); }
   /// Queues a frame; sequence number and checksums are filled in.
   void send(frame_header header, byte_view body, std::span<const shared_bytes> bulk);
   /// Writes what is queued, as far as the socket takes it.

@@ -52,7 +52,11 @@ struct own_identity {
   incarnation process;
   std::uint16_t protocol_oldest = troupe::protocol_oldest;
   std::uint16_t protocol_newest = troupe::protocol_newest;
+  std::string machine; ///< Tells this boot of this machine from all others; empty: not known.
 };
+
+/// What `own_identity::machine` is here.
+std::string this_machine();
 
 /// The body of a response whose request was refused.
 struct refusal {
@@ -63,12 +67,16 @@ typename Inspector::result_type inspect(Inspector& f, refusal& x) {
   return f(x.why);
 }
 
-hello make_hello(const own_identity& self, const transport_options& options);
+/// @param local  the connection has the same address at both ends.
+hello make_hello(const own_identity& self, const transport_options& options, bool local = false);
 /// What the acceptor answers to a dialler whose certificate names `certified`. Refuses with
 /// trp::foreign_certificate, trp::role_not_allowed or trp::protocol_version.
 hello_answer judge_hello(const hello& from, const certified_identity& certified,
-                         const own_identity& self, const transport_options& options);
-/// What the dialler makes of the answer: errors as above, or nothing.
-expected<void> judge_answer(const hello_answer& answer, const own_identity& self);
+                         const own_identity& self, const transport_options& options,
+                         bool local = false);
+/// What the dialler makes of the answer: errors as above, errc::permission_denied if the peer does
+/// not encrypt what must be encrypted, or nothing.
+expected<void> judge_answer(const hello_answer& answer, const own_identity& self,
+                            const transport_options& options = {});
 
 } // namespace troupe

@@ -43,6 +43,35 @@ void link::stop() {
   fail_all({errc::shutdown, "link to " + name() + " stopped"});
 }
 
+// -- another certificate -----------------------------------------------------------------------
+
+void link::renew() {
+  if (state_ == state::dialling || state_ == state::greeting)
+    renew_when_up_ = true;
+  if (state_ != state::up || draining_)
+    return; // the next dial shows the new certificate anyway
+  draining_ = true;
+  draining_since_beat_ = heartbeat_count_;
+  renewed_at_ = core_.loop.time().wall();
+  // Not inside the caller's call: callbacks must not run there.
+  core_.loop.post([weak = weak_from_this()] {
+    if (auto self = weak.lock())
+      self->renew_if_idle();
+  });
+}
+
+void link::renew_if_idle() {
+  if (!draining_ || state_ != state::up || in_flight_count_ > 0)
+    return;
+  draining_ = false;
+  renewing_ = true;
+  sent_before_ += connection_->sent_bytes();
+  received_before_ += connection_->received_bytes();
+  connection_->abandon();
+  connection_.reset();
+  dial();
+}
+
 // -- dialling -----------------------------------------------------------------------------------
 
 void link::dial() {
@@ -50,6 +79,7 @@ void link::dial() {
   if (core_.health.isolated(peer_identity_, core_.loop.now()))
     return dial_failed({errc::unavailable, name() + " is isolated: too many damaged frames"});
   state_ = state::dialling;
+  renew_when_up_ = false;
   auto made = connection::dial(core_.host, address_, *this);
   if (!made)
     return dial_failed(made.error());
@@ -66,6 +96,8 @@ void link::dial_failed(const error& why) {
     log_event(event_severity::warn, "peer_unreachable", {{"peer", name()}, {"why", why}});
   last_error_ = why;
   state_ = state::waiting;
+  if (std::exchange(renewing_, false) && core_.on_peer)
+    core_.on_peer({peer_, false, peer_process_, why});
   backoff_ms_ =
     std::clamp(backoff_ms_ * 2, core_.options.reconnect_ms_min, core_.options.reconnect_ms_max);
   timer_ = core_.loop.call_after_ms(backoff_ms_, [this, keep = weak_from_this()] {
@@ -75,7 +107,11 @@ void link::dial_failed(const error& why) {
   fail_unsent(why);
 }
 
-void link::connection_opened(const certified_identity& peer) {
+void link::connection_opened(trusted_peer shown) {
+  trusted_ = std::move(shown);
+  const auto& peer = trusted_.info.who;
+  if (auto believed = core_.check(trusted_); !believed)
+    return connection_->close(believed.error());
   if (peer != peer_identity_) {
     bool foreign = peer.cluster != peer_identity_.cluster;
     return connection_->close({foreign ? errc::wrong_cluster : errc::permission_denied,
@@ -85,14 +121,15 @@ void link::connection_opened(const certified_identity& peer) {
   state_ = state::greeting;
   frame_header header;
   header.kind = frame_kind::hello;
-  connection_->send(header, wire_encode(make_hello(core_.self, core_.options)).body, {});
+  connection_->send(
+    header, wire_encode(make_hello(core_.self, core_.options, connection_->local())).body, {});
 }
 
 void link::hello_answered(const received_frame& frame) {
   auto answer = wire_decode<hello_answer>(frame.body);
   if (!answer)
     return connection_->close(answer.error());
-  auto ok = judge_answer(*answer, core_.self);
+  auto ok = judge_answer(*answer, core_.self, core_.options);
   if (!ok)
     return connection_->close(ok.error());
   connection_->authenticated();
@@ -103,6 +140,7 @@ void link::hello_answered(const received_frame& frame) {
   state_ = state::up;
   last_error_ = {};
   backoff_ms_ = 0;
+  bool same_process = peer_process_ == answer->process;
   peer_process_ = answer->process;
   window_bytes_ = std::min(answer->request_window_bytes, core_.options.request_window_bytes);
   one_way_window_bytes_ =
@@ -114,8 +152,11 @@ void link::hello_answered(const received_frame& frame) {
   heartbeat();
   log_event(event_severity::info, "peer_connected",
             {{"peer", name()}, {"process", peer_process_}, {"protocol", answer->protocol}});
-  if (core_.on_peer)
+  bool unnoticed = std::exchange(renewing_, false) && same_process;
+  if (core_.on_peer && !unnoticed)
     core_.on_peer({peer_, true, peer_process_, {}});
+  if (std::exchange(renew_when_up_, false))
+    return renew();
   pump();
 }
 
@@ -128,6 +169,7 @@ void link::connection_closed(const error& why) {
   if (why.code == errc::corrupt)
     count_damage();
   bool was_up = state_ == state::up;
+  draining_ = false;
   if (!was_up)
     return dial_failed(why);
   last_error_ = why;
@@ -160,6 +202,17 @@ void link::connection_closed(const error& why) {
 }
 
 void link::heartbeat() {
+  if (auto believed = core_.check(trusted_);
+      !believed && believed.error().id != trp::foreign_certificate)
+    return connection_->close(believed.error());
+  auto now = core_.loop.time().wall();
+  if (draining_
+      && (heartbeat_count_ - draining_since_beat_) * core_.options.heartbeat_ms
+           >= core_.options.renew_wait_ms)
+    return connection_->close({errc::unavailable, name() + " has another certificate now"});
+  auto soon = static_cast<std::int64_t>(core_.options.renew_before_end_ms * ns_per_ms);
+  if (!draining_ && trusted_.valid_until.ns - now.ns < soon && now.ns - renewed_at_.ns > soon / 4)
+    renew(); // the peer, or its CA, may have a newer one
   // Counted in heartbeats, not by the clock: after a stall of this process, or a suspend of the
   // machine, the peer first gets the chance to be heard.
   quiet_beats_ = connection_->received_bytes() == heard_bytes_ ? quiet_beats_ + 1 : 0;
@@ -208,7 +261,8 @@ void link::request(std::uint16_t message, std::uint64_t target, wire_message bod
   p.trace = options.trace;
   // From the clock itself: outside the loop `now()` may be as old as the process.
   p.due = {core_.loop.time().boot().ns + p.header.timeout_ms * ns_per_ms};
-  bool wait = !up() || !queue_.empty() || in_flight_count_ >= core_.options.requests_max
+  bool wait = !up() || draining_ || !queue_.empty()
+              || in_flight_count_ >= core_.options.requests_max
               || (in_flight_count_ > 0 && in_flight_bytes_ + p.cost > window_bytes_);
   if (wait
       && (queue_.size() >= core_.options.queue_count_max
@@ -238,7 +292,7 @@ void link::transmit(std::uint64_t id, pending_request& p) {
 }
 
 void link::pump() {
-  while (up() && !queue_.empty()) {
+  while (up() && !draining_ && !queue_.empty()) {
     auto it = pending_.find(queue_.front());
     if (it == pending_.end()) { // timed out while it waited
       queue_.pop_front();
@@ -311,6 +365,11 @@ void link::answered(received_frame& frame) {
   in_flight_bytes_ -= p.cost;
   --in_flight_count_;
   pump();
+  if (draining_ && in_flight_count_ == 0)
+    core_.loop.post([weak = weak_from_this()] {
+      if (auto self = weak.lock())
+        self->renew_if_idle();
+    });
   if ((frame.header.flags & frame_failed) == 0)
     return deliver(p, &frame, {});
   auto refused = wire_decode<refusal>(frame.body);

@@ -28,6 +28,8 @@ using coded_answer = std::function<void(const received_frame* answer, const erro
 ///   granted; beyond it they wait in a bounded queue, in order.
 /// - While the first dial after a loss is under way requests wait; after it failed they are
 ///   refused at once until a dial works.
+/// - `renew` replaces the connection without losing a request: what is in flight is waited for,
+///   what is new waits, then the link dials again.
 /// - A peer that is silent for `dead_peer_ms` is given up, whether its process stopped, its machine
 ///   died or the wire broke.
 class link : public connection_owner, public std::enable_shared_from_this<link> {
@@ -42,6 +44,9 @@ public:
   void start();
   /// Closes, fails what is pending, and never dials again.
   void stop();
+  /// Dials again as soon as nothing is in flight, at the latest after `renew_wait_ms`: this
+  /// process, or the peer, has another certificate now.
+  void renew();
   /// Where the peer listens now; a connection to the old address stays.
   void set_address(std::string address) { address_ = std::move(address); }
 
@@ -52,6 +57,7 @@ public:
 
   bool up() const { return state_ == state::up; }
   incarnation peer_process() const { return peer_process_; }
+  const certificate_info& certificate() const { return trusted_.info; }
   const error& last_error() const { return last_error_; }
   link_report report() const;
   std::size_t pending_count() const { return pending_.size(); }
@@ -70,6 +76,7 @@ private:
   };
 
   void dial();
+  void renew_if_idle();
   void dial_failed(const error& why);
   void hello_answered(const received_frame& frame);
   void answered(received_frame& frame);
@@ -86,7 +93,7 @@ private:
   std::string name() const;
 
   // connection_owner
-  void connection_opened(const certified_identity& peer) override;
+  void connection_opened(trusted_peer peer) override;
   void connection_received(received_frame& frame) override;
   void connection_damaged(const frame_header& header) override;
   void connection_has_data() override {}
@@ -96,6 +103,12 @@ private:
   node_id peer_;
   std::string address_;
   certified_identity peer_identity_;
+  trusted_peer trusted_;
+  bool draining_ = false;      ///< Nothing new is sent until the connection was renewed.
+  bool renew_when_up_ = false; ///< The dial under way began with the old certificate.
+  bool renewing_ = false;      ///< The new connection is on its way; nobody was told of the loss.
+  std::uint64_t draining_since_beat_ = 0;
+  wall_time renewed_at_;
   state state_ = state::stopped;
   std::shared_ptr<connection> connection_;
   error last_error_;

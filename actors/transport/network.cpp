@@ -40,6 +40,10 @@ void network::set_nodes(const cluster_config& config) {
     open(id, node.address);
   }
   close_all_but(present);
+  std::set<certificate_serial> revoked;
+  for (const auto& [serial, r] : config.revoked)
+    revoked.insert(serial);
+  transport_->set_revoked(std::move(revoked));
 }
 
 void network::set_nodes(const cluster_view& view) {
@@ -49,6 +53,19 @@ void network::set_nodes(const cluster_view& view) {
     open(node.id, node.address);
   }
   close_all_but(present);
+  transport_->set_revoked({view.revoked.begin(), view.revoked.end()});
+}
+
+certificate_report network::certificates() const {
+  certificate_report out;
+  out.own = transport_->own_certificate();
+  for (const auto& ca : transport_->authorities()) {
+    auto& x = out.authorities.emplace_back(info_of(*ca));
+    x.authority = authority_id(*ca);
+  }
+  for (auto& peer : transport_->peer_certificates())
+    out.peers.push_back({peer.dialled, std::move(peer.info)});
+  return out;
 }
 
 void network::on_peer(std::function<void(node_id, bool up)> heard) {

@@ -42,7 +42,15 @@ public:
   }
 
   dispatcher& messages() { return transport_->messages(); }
-  expected<void> listen(const std::string& address) { return transport_->listen(address); }
+  expected<void> listen(const std::string& address, role_set roles = any_role) {
+    return transport_->listen(address, roles);
+  }
+  /// See transport.
+  expected<void> renew(const credentials& own) { return transport_->renew(own); }
+  void renew_links() { transport_->renew_links(); }
+  /// This process's certificate, the CAs it trusts, and what its peers showed.
+  certificate_report certificates() const;
+  const certificate_info& own_certificate() const { return transport_->own_certificate(); }
   std::vector<link_report> reports() const { return transport_->report(); }
   /// Links as `actors list` shows them.
   std::vector<actor_report> actors() const;

@@ -12,6 +12,11 @@ constexpr std::uint64_t ns_per_ms = 1'000'000;
 /// How far beyond its window a peer may be: the two sides do not count at the same moment.
 constexpr std::uint64_t window_slack = 2;
 
+std::string name_of_message(std::uint16_t number) {
+  const auto* row = find_message(number);
+  return row ? row->name : "message " + std::to_string(number);
+}
+
 } // namespace
 
 session::session(transport_core& core, session_owner& owner, std::uint64_t number)
@@ -24,9 +29,9 @@ session::~session() {
 }
 
 std::string session::name() const {
-  if (peer_.role == peer_role::none)
+  if (peer().role == peer_role::none)
     return "somebody";
-  return std::string{to_string(peer_.role)} + "/" + std::to_string(peer_.id);
+  return std::string{to_string(peer().role)} + "/" + std::to_string(peer().id);
 }
 
 void session::start(unique_fd fd) {
@@ -48,12 +53,11 @@ void session::adopt_data(unique_fd fd) {
     return;
   auto ok = connection_->adopt_data(std::move(fd), encrypt_data_);
   if (!ok)
-    log_event(event_severity::warn, "data_connection_refused",
-              {{"peer", name()}, {"why", ok.error()}});
+    core_.tell_refusal("data_connection_refused", name(), "data connection", ok.error());
 }
 
-void session::connection_opened(const certified_identity& peer) {
-  peer_ = peer;
+void session::connection_opened(trusted_peer peer) {
+  trusted_ = std::move(peer);
 }
 
 void session::connection_closed(const error& why) {
@@ -62,8 +66,12 @@ void session::connection_closed(const error& why) {
   core_.loop.cancel(timer_);
   if (why.code == errc::corrupt && greeted_)
     count_damage();
-  log_event(greeted_ ? event_severity::info : event_severity::debug,
-            greeted_ ? "session_ended" : "session_refused", {{"peer", name()}, {"why", why}});
+  if (!greeted_ && !refused_)
+    core_.tell_refusal("session_refused", name(), "handshake", why);
+  else if (greeted_ && why.code == errc::permission_denied)
+    core_.tell_refusal("session_closed", name(), "session", why);
+  else if (greeted_)
+    log_event(event_severity::info, "session_ended", {{"peer", name()}, {"why", why}});
   owner_.session_ended(*this);
 }
 
@@ -73,9 +81,12 @@ void session::take_hello(const received_frame& frame) {
                 : expected<hello>{error{errc::corrupt, "no hello"}};
   if (!from)
     return connection_->close({errc::corrupt, name() + " does not say hello"});
-  auto verdict = judge_hello(*from, peer_, core_.self, core_.options);
+  auto verdict = judge_hello(*from, peer(), core_.self, core_.options, connection_->local());
   auto keys = connection_->keys();
-  if (!verdict.refused && core_.health.isolated(peer_, core_.loop.now()))
+  if (!verdict.refused)
+    if (auto believed = core_.check(trusted_); !believed)
+      verdict.refused = believed.error();
+  if (!verdict.refused && core_.health.isolated(peer(), core_.loop.now()))
     verdict.refused = error{errc::unavailable, "isolated: too many damaged frames"};
   if (!verdict.refused && !keys)
     verdict.refused = keys.error();
@@ -89,7 +100,8 @@ void session::take_hello(const received_frame& frame) {
   connection_->send(header, wire_encode(verdict).body, {});
   core_.loop.cancel(timer_);
   if (verdict.refused) {
-    log_event(event_severity::warn, "peer_refused", {{"peer", name()}, {"why", *verdict.refused}});
+    refused_ = true;
+    core_.tell_refusal("peer_refused", name(), "hello", *verdict.refused);
     // The answer must leave before the socket closes; the dialler closes first.
     timer_ = core_.loop.call_after_ms(core_.options.heartbeat_ms, [this, weak = weak_from_this()] {
       if (auto keep = weak.lock())
@@ -105,6 +117,8 @@ void session::take_hello(const received_frame& frame) {
 }
 
 void session::check_alive() {
+  if (auto believed = core_.check(trusted_); !believed)
+    return stop({errc::permission_denied, believed.error().context, believed.error().id});
   // In beats, as the link does it.
   quiet_beats_ = connection_->received_bytes() == heard_bytes_ ? quiet_beats_ + 1 : 0;
   heard_bytes_ = connection_->received_bytes();
@@ -139,7 +153,7 @@ void session::connection_received(received_frame& frame) {
 
 request_context session::context_of(const received_frame& frame) const {
   request_context context;
-  context.peer = peer_;
+  context.peer = peer();
   context.peer_process = peer_process_;
   context.target = frame.header.target;
   context.trace = {trace_id{frame.header.trace}, frame.header.span};
@@ -160,8 +174,11 @@ void session::take_request(received_frame& frame) {
   auto context = context_of(frame);
   core_.messages.receive(
     frame.header.message, context, frame.body, std::move(frame.bulk),
-    [weak = weak_from_this(), id = frame.header.request, cost,
-     trace = context.trace](std::uint16_t message, expected<wire_message> what) {
+    [weak = weak_from_this(), id = frame.header.request, cost, trace = context.trace,
+     asked = frame.header.message](std::uint16_t message, expected<wire_message> what) {
+      if (auto self = weak.lock(); self && !what && what.error().id == trp::role_not_allowed)
+        self->core_.tell_refusal("message_refused", self->name(), name_of_message(asked),
+                                 what.error());
       if (auto self = weak.lock())
         self->answer(id, cost, trace, message, std::move(what));
     });
@@ -197,15 +214,14 @@ void session::answer(std::uint64_t request, std::uint64_t cost, trace_context tr
 
 void session::take_one_way(received_frame& frame) {
   one_way_taken_ += frame_header_bytes + frame.header.payload_bytes();
-  core_.messages.receive(
-    frame.header.message, context_of(frame), frame.body, std::move(frame.bulk),
-    [this, weak = weak_from_this(), number = frame.header.message](std::uint16_t,
-                                                                   expected<wire_message> what) {
-      auto keep = weak.lock();
-      if (keep && !what)
-        log_event(event_severity::warn, "message_refused",
-                  {{"peer", name()}, {"message", number}, {"why", what.error()}});
-    });
+  core_.messages.receive(frame.header.message, context_of(frame), frame.body, std::move(frame.bulk),
+                         [this, weak = weak_from_this(), number = frame.header.message](
+                           std::uint16_t, expected<wire_message> what) {
+                           auto keep = weak.lock();
+                           if (keep && !what)
+                             core_.tell_refusal("message_refused", name(), name_of_message(number),
+                                                what.error());
+                         });
   // The handler returned: what it keeps is its own business. Tell the peer now and then.
   if (!connection_ || one_way_taken_ - one_way_credited_ < core_.options.one_way_window_bytes / 4)
     return;
@@ -229,10 +245,10 @@ void session::connection_damaged(const frame_header& header) {
 }
 
 void session::count_damage() {
-  if (peer_.role == peer_role::none)
+  if (peer().role == peer_role::none)
     return;
   log_event(event_severity::warn, "damaged_frame", {{"peer", name()}});
-  if (!core_.health.damaged(peer_, core_.loop.now()))
+  if (!core_.health.damaged(peer(), core_.loop.now()))
     return;
   log_event(event_severity::error, "peer_isolated",
             {{"peer", name()}, {"isolation_ms", core_.options.isolation_ms}});
@@ -248,7 +264,7 @@ link_report session::report() const {
     r.sent_bytes = connection_->sent_bytes();
     r.received_bytes = connection_->received_bytes();
   }
-  r.checksum_errors = core_.health.errors(peer_);
+  r.checksum_errors = core_.health.errors(peer());
   return r;
 }
 

@@ -10,7 +10,7 @@ class session;
 /// What a session tells the transport that accepted it.
 class session_owner {
 public:
-  /// The peer said hello. @returns an error to refuse it (no room).
+  /// The peer said hello. @returns an error to refuse it (wrong role, no room).
   virtual expected<void> session_greeted(session& who) = 0;
   /// Nothing more comes from it; drop it, but not inside this call.
   virtual void session_ended(session& who) = 0;
@@ -37,7 +37,9 @@ public:
 
   std::uint64_t number() const { return number_; }
   bool greeted() const { return greeted_; }
-  const certified_identity& peer() const { return peer_; }
+  const certified_identity& peer() const { return trusted_.info.who; }
+  const certificate_info& certificate() const { return trusted_.info; }
+  const certificate_serial& serial() const { return trusted_.info.serial; }
   session_token token() const { return token_; }
   link_report report() const;
   /// Unanswered requests with the answers set aside for them.
@@ -55,7 +57,7 @@ private:
   std::string name() const;
 
   // connection_owner
-  void connection_opened(const certified_identity& peer) override;
+  void connection_opened(trusted_peer peer) override;
   void connection_received(received_frame& frame) override;
   void connection_damaged(const frame_header& header) override;
   void connection_has_data() override {}
@@ -65,10 +67,11 @@ private:
   session_owner& owner_;
   std::uint64_t number_;
   std::shared_ptr<connection> connection_;
-  certified_identity peer_;
+  trusted_peer trusted_;
   incarnation peer_process_;
   session_token token_;
   bool greeted_ = false;
+  bool refused_ = false; ///< It was told why.
   bool encrypt_data_ = false;
   timer_id timer_{}; // handshake timeout, then the watch for silence
   std::uint64_t heard_bytes_ = 0;

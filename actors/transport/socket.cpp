@@ -126,11 +126,29 @@ expected<void> connect_outcome(int fd, const std::string& address) {
   return {};
 }
 
-unique_fd accept_one(int listener) {
+unique_fd accept_one(int listener, bool& no_descriptors) {
   unique_fd fd{::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
   if (fd)
     set_no_delay(fd.get());
+  else
+    no_descriptors = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
   return fd;
+}
+
+bool is_local_connection(int fd) {
+  socket_address here;
+  socket_address there;
+  here.length = there.length = sizeof(here.storage);
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&here.storage), &here.length) != 0
+      || ::getpeername(fd, reinterpret_cast<sockaddr*>(&there.storage), &there.length) != 0
+      || here.storage.ss_family != there.storage.ss_family)
+    return false;
+  if (here.storage.ss_family == AF_INET)
+    return reinterpret_cast<sockaddr_in*>(&here.storage)->sin_addr.s_addr
+           == reinterpret_cast<sockaddr_in*>(&there.storage)->sin_addr.s_addr;
+  return std::memcmp(&reinterpret_cast<sockaddr_in6*>(&here.storage)->sin6_addr,
+                     &reinterpret_cast<sockaddr_in6*>(&there.storage)->sin6_addr, sizeof(in6_addr))
+         == 0;
 }
 
 } // namespace troupe

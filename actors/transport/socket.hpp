@@ -35,7 +35,11 @@ expected<std::string> local_address(int fd);
 expected<unique_fd> start_connect(const std::string& address);
 /// Whether the connect worked. errc::unavailable with the reason if not.
 expected<void> connect_outcome(int fd, const std::string& address);
-/// Takes one waiting connection; an empty one if none waits or there is no room for it.
-unique_fd accept_one(int listener);
+/// Takes one waiting connection; an empty one if none waits. `no_descriptors` is set if one waits
+/// for which the process or the machine has no descriptor.
+unique_fd accept_one(int listener, bool& no_descriptors);
+/// True if both ends of a connected socket have the same address: the peer is on this machine, or
+/// something on this machine forwards.
+bool is_local_connection(int fd);
 
 } // namespace troupe

@@ -65,7 +65,8 @@ error from_verification(long code) {
 expected<tls_context> tls_context::make(const credentials& own) {
   ignore_sigpipe();
   tls_context x;
-  x.identity_ = own.identity;
+  x.own_ = info_of(*own.certificate);
+  auto authorities = std::make_shared<authority_list>();
   x.context_.reset(::SSL_CTX_new(::TLS_method()));
   auto* c = x.context_.get();
   if (!c)
@@ -75,8 +76,13 @@ expected<tls_context> tls_context::make(const credentials& own) {
             && ::SSL_CTX_set_ciphersuites(c, "TLS_AES_256_GCM_SHA384") == 1
             && ::SSL_CTX_use_certificate(c, own.certificate.get()) == 1
             && ::SSL_CTX_use_PrivateKey(c, own.key.get()) == 1
-            && ::X509_STORE_add_cert(store, own.ca.get()) == 1
             && ::SSL_CTX_set_num_tickets(c, 0) == 1;
+  for (const auto& ca : own.authorities) {
+    ok = ok && ::X509_STORE_add_cert(store, ca.get()) == 1 && ::X509_up_ref(ca.get()) == 1;
+    if (ok)
+      authorities->emplace_back(ca.get());
+  }
+  x.authorities_ = std::move(authorities);
   if (!ok)
     return error{errc::invalid_argument, "OpenSSL refuses the certificate", trp::bad_certificate};
   ::SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
@@ -156,12 +162,18 @@ tls_stream::result tls_stream::write(byte_view from) {
   return {classify(rc), 0};
 }
 
-expected<certified_identity> tls_stream::peer() const {
+expected<trusted_peer> tls_stream::peer() const {
   openssl_ptr<X509> certificate{::SSL_get1_peer_certificate(ssl_.get())};
   if (!certificate)
     return error{errc::permission_denied, "the peer showed no certificate",
                  trp::foreign_certificate};
-  return identity_of(*certificate);
+  auto who = identity_of(*certificate);
+  if (!who)
+    return who.error();
+  trusted_peer out;
+  out.info = info_of(*certificate);
+  out.certificate = std::move(certificate);
+  return out;
 }
 
 bool tls_stream::export_key(const char* label, std::span<std::byte> out) const {

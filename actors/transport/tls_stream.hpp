@@ -1,6 +1,6 @@
 #pragma once
 
-#include "actors/security/certificates.hpp"
+#include "actors/security/peer_trust.hpp"
 #include "messages/bytes.hpp"
 
 namespace troupe {
@@ -12,11 +12,14 @@ public:
   /// errc::invalid_argument if OpenSSL refuses the credentials.
   static expected<tls_context> make(const credentials& own);
   SSL_CTX* get() const { return context_.get(); }
-  const certified_identity& identity() const { return identity_; }
+  const certified_identity& identity() const { return own_.who; }
+  const certificate_info& own() const { return own_; }
+  std::shared_ptr<const authority_list> authorities() const { return authorities_; }
 
 private:
   openssl_ptr<SSL_CTX> context_;
-  certified_identity identity_;
+  certificate_info own_;
+  std::shared_ptr<const authority_list> authorities_;
 };
 
 /// TLS on a non-blocking socket. Calls never block and never raise SIGPIPE. Not thread-safe.
@@ -45,8 +48,8 @@ public:
   /// TLS has bytes, whole records or not, that `read` has not given out.
   bool holds_more() const;
   result write(byte_view from);
-  /// Whom the peer's certificate names.
-  expected<certified_identity> peer() const;
+  /// The peer's certificate, and whom it names.
+  expected<trusted_peer> peer() const;
   /// Bytes that both ends derive from this session alone (RFC 8446, exporters).
   bool export_key(const char* label, std::span<std::byte> out) const;
   /// Why it failed, told apart as far as TLS tells: trp::foreign_certificate,

@@ -1,16 +1,6 @@
 #include "actors/transport/transport.hpp"
 
-#include "actors/kit/log.hpp"
-
-#include <sys/epoll.h>
-
 namespace troupe {
-
-namespace {
-
-constexpr int accepts_per_turn_max = 64;
-
-} // namespace
 
 expected<std::unique_ptr<transport>> transport::make(reactor& loop,
                                                      const transport_options& options,
@@ -34,23 +24,48 @@ transport::transport(reactor& loop, const transport_options& options, tls_contex
 
 transport::~transport() {
   *alive_ = false;
-  if (listener_)
-    core_.loop.unwatch(listener_.get());
   for (auto& [id, l] : links_)
     l->stop();
 }
 
-expected<void> transport::listen(const std::string& address) {
+expected<void> transport::listen(const std::string& address, role_set roles) {
   auto fd = listen_on(address);
   if (!fd)
     return fd.error();
   auto got = local_address(fd->get());
   if (!got)
     return got.error();
-  listener_ = std::move(*fd);
-  address_ = *got;
-  core_.loop.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_some(); });
+  gates_.push_back(std::make_unique<gate>(core_, std::move(*fd), *got, roles));
   return {};
+}
+
+const std::string& transport::address() const {
+  static const std::string none;
+  return gates_.empty() ? none : gates_.front()->address();
+}
+
+expected<void> transport::renew(const credentials& own) {
+  if (own.identity != core_.self.certified)
+    return error{errc::invalid_argument,
+                 "the new certificate names " + to_uri(own.identity) + ", this process is "
+                   + to_uri(core_.self.certified),
+                 trp::bad_certificate};
+  auto tls = tls_context::make(own);
+  if (!tls)
+    return tls.error();
+  core_.host.tls = std::move(*tls);
+  core_.trust.set_authorities(core_.host.tls.authorities());
+  renew_links();
+  return {};
+}
+
+void transport::renew_links() {
+  for (auto& [id, l] : links_)
+    l->renew();
+}
+
+void transport::set_revoked(std::set<certificate_serial> revoked) {
+  core_.trust.set_revoked(std::move(revoked));
 }
 
 void transport::open_link(node_id peer, const std::string& address) {
@@ -96,80 +111,38 @@ request_context transport::context_here(std::uint64_t target,
   return context;
 }
 
-// -- peers that dial us -------------------------------------------------------------------------
-
-void transport::accept_some() {
-  for (int i = 0; i < accepts_per_turn_max; ++i) {
-    auto fd = accept_one(listener_.get());
-    if (!fd)
-      return;
-    make_room();
-    auto number = next_visitor_++;
-    doorsteps_.emplace(number, std::make_unique<doorstep>(core_.host, std::move(fd),
-                                                          [this, number](doorstep::visitor who) {
-                                                            arrived(number, std::move(who));
-                                                          }));
-  }
+std::size_t transport::session_count() const {
+  std::size_t count = 0;
+  for (const auto& g : gates_)
+    count += g->sessions().size();
+  return count;
 }
 
-void transport::make_room() {
-  // The oldest yields: a real handshake takes milliseconds, one that only holds a place does not
-  // end by itself.
-  while (unauthenticated_count() >= core_.options.unauthenticated_max) {
-    bool doorstep_older =
-      !doorsteps_.empty()
-      && (ungreeted_.empty() || doorsteps_.begin()->first < ungreeted_.begin()->first);
-    if (doorstep_older) {
-      doorsteps_.erase(doorsteps_.begin());
-    } else {
-      auto oldest = ungreeted_.begin()->second;
-      oldest->stop({errc::busy, "too many connections in their handshake"});
-    }
-  }
-}
-
-void transport::arrived(std::uint64_t number, doorstep::visitor who) {
-  auto place = doorsteps_.extract(number);
-  std::shared_ptr<doorstep> done{std::move(place.mapped())};
-  bury(done);
-  if (who.what == doorstep::visitor::wish::control) {
-    auto s = std::make_shared<session>(core_, static_cast<session_owner&>(*this), number);
-    ungreeted_.emplace(number, s);
-    s->start(std::move(who.fd));
-  } else if (who.what == doorstep::visitor::wish::data) {
-    auto it = tokens_.find(who.token);
-    if (it != tokens_.end())
-      sessions_.at(it->second)->adopt_data(std::move(who.fd));
-  } else {
-    log_event(event_severity::debug, "stranger_refused");
-  }
-}
-
-expected<void> transport::session_greeted(session& who) {
-  if (sessions_.size() >= core_.options.connections_max)
-    return error{errc::busy, std::to_string(sessions_.size()) + " connections"};
-  auto node = ungreeted_.extract(who.number());
-  tokens_.emplace(who.token(), who.number());
-  sessions_.insert(std::move(node));
-  return {};
-}
-
-void transport::session_ended(session& who) {
-  auto number = who.number();
-  tokens_.erase(who.token());
-  std::shared_ptr<session> keep;
-  for (auto* where : {&ungreeted_, &sessions_})
-    if (auto node = where->extract(number))
-      keep = std::move(node.mapped());
-  bury(std::move(keep));
+std::size_t transport::unauthenticated_count() const {
+  std::size_t count = 0;
+  for (const auto& g : gates_)
+    count += g->unauthenticated_count();
+  return count;
 }
 
 std::vector<link_report> transport::report() const {
   std::vector<link_report> out;
   for (const auto& [id, l] : links_)
     out.push_back(l->report());
-  for (const auto& [number, s] : sessions_)
-    out.push_back(s->report());
+  for (const auto& g : gates_)
+    for (const auto& [number, s] : g->sessions())
+      out.push_back(s->report());
+  return out;
+}
+
+std::vector<peer_certificate> transport::peer_certificates() const {
+  std::vector<peer_certificate> out;
+  for (const auto& [id, l] : links_)
+    if (l->up())
+      out.push_back({true, l->certificate()});
+  for (const auto& g : gates_)
+    for (const auto& [number, s] : g->sessions())
+      out.push_back({false, s->certificate()});
   return out;
 }
 

@@ -1,8 +1,7 @@
 #pragma once
 
-#include "actors/transport/doorstep.hpp"
+#include "actors/transport/gate.hpp"
 #include "actors/transport/link.hpp"
-#include "actors/transport/session.hpp"
 
 #include <map>
 
@@ -11,7 +10,7 @@ namespace troupe {
 /// Messages between processes: listens, keeps a link per peer, hands what arrives to the
 /// dispatcher. One per process, on the reactor thread. Requests of a node to itself take no socket
 /// and are not coded; they run in the next turn.
-class transport final : private session_owner {
+class transport {
 public:
   /// @param process  grows with every start of this process; peers see restarts by it.
   static expected<std::unique_ptr<transport>> make(reactor& loop, const transport_options& options,
@@ -20,10 +19,26 @@ public:
   transport(const transport&) = delete;
   transport& operator=(const transport&) = delete;
 
-  /// Accepts peers on "127.0.0.1:7401". errc::already_exists (trp::port_in_use).
-  expected<void> listen(const std::string& address);
-  /// Where it listens; with port 0 the port that it got. Empty if it does not.
-  const std::string& address() const { return address_; }
+  /// Accepts peers of these roles on "127.0.0.1:7401"; may be called for several addresses.
+  /// errc::already_exists (trp::port_in_use).
+  expected<void> listen(const std::string& address, role_set roles = any_role);
+  /// Where it listens (the first of several); with port 0 the port that it got. Empty if it does
+  /// not.
+  const std::string& address() const;
+  const std::vector<std::unique_ptr<gate>>& gates() const { return gates_; }
+
+  /// Uses another certificate of the same identity, or other CAs, from now on. Connections that
+  /// we dialled are dialled again when nothing is in flight on them; peers that dialled us stay as
+  /// long as their certificate is good under the new CAs. errc::invalid_argument
+  /// (trp::bad_certificate) for another identity; nothing is changed then.
+  expected<void> renew(const credentials& own);
+  /// Dials all links again, gently, as `renew` does: the peers may have other certificates now.
+  void renew_links();
+  /// Certificates that are not accepted any more; open connections of their owners are closed
+  /// within a heartbeat.
+  void set_revoked(std::set<certificate_serial> revoked);
+  const certificate_info& own_certificate() const { return core_.host.tls.own(); }
+  const authority_list& authorities() const { return core_.trust.authorities(); }
 
   /// Opens a link to a node, or tells the link its new address. A link whose actor was killed
   /// comes back through this too.
@@ -85,8 +100,10 @@ public:
 
   /// Links, then sessions.
   std::vector<link_report> report() const;
-  std::size_t session_count() const { return sessions_.size(); }
-  std::size_t unauthenticated_count() const { return doorsteps_.size() + ungreeted_.size(); }
+  std::size_t session_count() const;
+  std::size_t unauthenticated_count() const;
+  /// The certificates of connected peers, links first.
+  std::vector<peer_certificate> peer_certificates() const;
 
 private:
   transport(reactor& loop, const transport_options& options, tls_context tls, incarnation process);
@@ -127,24 +144,13 @@ private:
     });
   }
 
-  void accept_some();
-  void arrived(std::uint64_t number, doorstep::visitor who);
-  void make_room();
   /// Destroys it in the next turn: it may be on the stack now.
   void bury(std::shared_ptr<void> dead);
-  expected<void> session_greeted(session& who) override;
-  void session_ended(session& who) override;
 
   transport_core core_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  std::string address_;
-  unique_fd listener_;
+  std::vector<std::unique_ptr<gate>> gates_;
   std::map<node_id, std::shared_ptr<link>> links_;
-  std::uint64_t next_visitor_ = 1;
-  std::map<std::uint64_t, std::unique_ptr<doorstep>> doorsteps_; // oldest first
-  std::map<std::uint64_t, std::shared_ptr<session>> ungreeted_;
-  std::map<std::uint64_t, std::shared_ptr<session>> sessions_;
-  std::map<session_token, std::uint64_t> tokens_;
   std::vector<std::shared_ptr<void>> dead_;
   std::vector<std::function<void(const peer_change&)>> peer_listeners_;
 };

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "actors/kit/log.hpp"
 #include "actors/transport/channel_host.hpp"
 #include "actors/transport/dispatcher.hpp"
+#include "actors/transport/event_limit_state.hpp"
 #include "actors/transport/handshake.hpp"
 #include "actors/transport/peer_health_state.hpp"
 #include "actors/transport/transport_options.hpp"
@@ -19,17 +21,29 @@ struct peer_change {
   error why;           ///< If it went.
 };
 
+/// The certificate of a connected peer.
+struct peer_certificate {
+  bool dialled = false; ///< We dialled it.
+  certificate_info info;
+};
+
 /// What links and sessions of a process share.
 class transport_core {
 public:
   transport_core(reactor& l, const transport_options& o, tls_context tls, incarnation process)
-    : loop(l), options(o), self{tls.identity(), process}, host(l, o, std::move(tls)), health(o) {}
+    : loop(l),
+      options(o), self{tls.identity(), process, protocol_oldest, protocol_newest, this_machine()},
+      host(l, o, std::move(tls)), health(o) {
+    trust.set_authorities(host.tls.authorities());
+  }
 
   reactor& loop;
   const transport_options options;
   own_identity self;
   channel_host host;
   peer_health_state health;
+  peer_trust trust;
+  event_limit_state refusals;
   dispatcher messages;
   /// Called before a message that carries a higher epoch than ever seen is handled (hazards F10).
   std::function<void(snapshot_epoch)> on_newer_epoch;
@@ -42,6 +56,16 @@ public:
     epoch_ = seen;
     if (on_newer_epoch)
       on_newer_epoch(seen);
+  }
+
+  /// Whether a peer is believed now.
+  expected<void> check(trusted_peer& peer) const { return trust.check(peer, loop.time().wall()); }
+  /// Tells of a peer that was refused something, unless there were many of the kind just now.
+  void tell_refusal(const char* event, const std::string& peer, const std::string& what,
+                    const error& why) {
+    if (auto left_out = refusals.tell(event, loop.now()))
+      log_event(event_severity::warn, event,
+                {{"peer", peer}, {"what", what}, {"why", why}, {"left_out_before", *left_out}});
   }
 
 private:

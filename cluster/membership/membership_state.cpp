@@ -3,8 +3,9 @@
 namespace troupe {
 
 membership_state::membership_state(node_id self, incarnation process, std::string address,
-                                   node_lease_options lease)
-  : self_(self), process_(process), address_(std::move(address)), lease_(lease) {}
+                                   node_lease_options lease, std::string client_address)
+  : self_(self), process_(process), address_(std::move(address)),
+    client_address_(client_address.empty() ? address_ : std::move(client_address)), lease_(lease) {}
 
 void membership_state::config_changed(std::shared_ptr<const cluster_config> config) {
   config_ = std::move(config);
@@ -70,7 +71,7 @@ void membership_state::register_here(const membership_now& now, membership_effec
   if (registering_)
     return;
   registering_ = true;
-  ask(register_node{self_, process_, address_, now.drives}, register_sent{}, out);
+  ask(register_node{self_, process_, address_, now.drives, client_address_}, register_sent{}, out);
 }
 
 void membership_state::take(const register_sent&, const cluster_response& response,

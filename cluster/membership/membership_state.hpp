@@ -52,8 +52,9 @@ struct membership_now {
 /// thread-safe.
 class membership_state {
 public:
-  membership_state(node_id self, incarnation process, std::string address,
-                   node_lease_options lease);
+  /// @param client_address  where it listens for clients; empty: at `address`, too.
+  membership_state(node_id self, incarnation process, std::string address, node_lease_options lease,
+                   std::string client_address = {});
 
   /// The newest configuration that this node knows; decides whom to ask.
   void config_changed(std::shared_ptr<const cluster_config> config);
@@ -96,6 +97,7 @@ private:
   node_id self_;
   incarnation process_;
   std::string address_;
+  std::string client_address_;
   std::shared_ptr<const cluster_config> config_;
   node_lease_holder_state lease_;
   replica_id leader_;    ///< Of the cluster group, as last heard.

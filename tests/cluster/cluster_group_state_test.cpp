@@ -80,13 +80,80 @@ TEST_CASE("cluster_config: what is encoded is decoded, and differences are singl
   CHECK(difference(rows, {}).size() == rows.size());
 }
 
+TEST_CASE("cluster_config: rows of nodes and revoked certificates have these bytes",
+          "[unit][cluster_config]") {
+  auto config = two_nodes();
+  config.nodes[node_id{1}].client_address = "c:1";
+  revoked_certificate r;
+  r.serial.hex = "0a0b";
+  r.role = peer_role::client;
+  r.id = 7;
+  r.revoked_at = {0x0102};
+  r.not_after = {0x0304};
+  r.reason = "lost";
+  config.revoked[r.serial] = r;
+  auto rows = encode_cluster_config(config);
+  auto text = [](std::initializer_list<int> bytes) {
+    std::string out;
+    for (int b : bytes)
+      out += static_cast<char>(b);
+    return out;
+  };
+  CHECK(rows.at("r0a0b") == text({1, 2, 7, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0,   0,   0,   0,
+                                  0, 4, 3, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 'l', 'o', 's', 't'}));
+  auto key = text({'n', 0, 0, 0, 1});
+  auto node = text({2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0}) + "127.0.0.1:7001"
+              + text({3, 0, 0, 0}) + "c:1";
+  CHECK(rows.at(key) == node);
+  auto back = decode_cluster_config(rows);
+  REQUIRE(back);
+  CHECK(back->revoked == config.revoked);
+  CHECK(back->nodes.at(node_id{1}).client_address == "c:1");
+  // Format 1, from before clients had a listener of their own.
+  rows[key] = text({1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0}) + "127.0.0.1:7001";
+  back = decode_cluster_config(rows);
+  REQUIRE(back);
+  CHECK(back->nodes.at(node_id{1}).client_address == "127.0.0.1:7001");
+}
+
+TEST_CASE("cluster_group: a revoked certificate is in the configuration, once, until it would end",
+          "[unit][cluster_group]") {
+  auto state = leader_at(at(10));
+  cluster_group_effects out;
+  auto revoke = [&](const std::string& serial, std::int64_t revoked_s, std::int64_t ends_s) {
+    revoked_certificate r;
+    r.serial.hex = serial;
+    r.revoked_at = {revoked_s * 1'000'000'000};
+    r.not_after = {ends_s * 1'000'000'000};
+    state.request(1, revoke_certificate{r}, leading_at(11), out);
+    return commit(state, out);
+  };
+  constexpr std::int64_t day = 86'400;
+  auto done = revoke("aa", 100, 10 * day);
+  REQUIRE(done.size() == 1);
+  REQUIRE(std::holds_alternative<cluster_result>(done[0].response.outcome));
+  CHECK(state.config().revoked.size() == 1);
+  auto version = state.config().version;
+  revoke("aa", 200, 10 * day); // again: the first time stays
+  CHECK(state.config().revoked.at({"aa"}).revoked_at.ns == std::int64_t{100} * 1'000'000'000);
+  revoke("bb", 12 * day, 30 * day); // "aa" ended before
+  CHECK(state.config().revoked.size() == 1);
+  CHECK(state.config().revoked.contains({"bb"}));
+  CHECK(state.config().version > version);
+  for (const std::string& wrong : {std::string{}, std::string{"xyz"}, std::string(65, 'a')}) {
+    auto refused = revoke(wrong, 100, 200);
+    REQUIRE(refused.size() == 1);
+    CHECK(std::get<error>(refused[0].response.outcome).id == trp::certificate_not_found);
+  }
+}
+
 TEST_CASE("cluster_config: damaged and newer rows are refused", "[unit][cluster_config]") {
   auto rows = encode_cluster_config(two_nodes());
   for (auto& [key, value] : rows) {
     auto damaged = rows;
     damaged[key].pop_back();
     CHECK(decode_cluster_config(damaged).error().code == errc::corrupt);
-    damaged[key] = std::string(1, '\x02');
+    damaged[key] = std::string(1, '\x03');
     CHECK(decode_cluster_config(damaged).error().code == errc::wrong_version);
   }
 }

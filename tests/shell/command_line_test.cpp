@@ -122,6 +122,35 @@ TEST_CASE("command line: every message and every error id can be looked up", "[u
   CHECK(run(host, {"errors", "TRP-9999"}).status == 1);
 }
 
+TEST_CASE("command line: certificates are listed with what the cluster says of them",
+          "[unit][shell]") {
+  scripted_host host;
+  auto listed = run(host, {"cert", "list", "--json"}).json();
+  REQUIRE(listed["certificates"].size() == 2);
+  CHECK(listed["certificates"][1]["name"] == "node/1");
+  CHECK(listed["certificates"][1]["state"] == "in use");
+  host.unreachable = error{errc::unavailable, "no node answers", trp::cluster_not_running};
+  auto alone = run(host, {"cert", "list"});
+  CHECK(alone.status == 0);
+  CHECK_THAT(alone.out, Contains("does not answer"));
+}
+
+TEST_CASE("command line: certificates are changed by plans", "[unit][shell]") {
+  scripted_host host;
+  CHECK(run(host, {"cert", "rotate", "node/3", "--dry-run"}).status == 0);
+  CHECK(host.executed.empty());
+  CHECK(run(host, {"cert", "rotate", "--ca"}).status == 0);
+  CHECK(run(host, {"cert", "retire", "--force"}).status == 0);
+  CHECK(run(host, {"cert", "issue", "--role", "admin", "--out", "/x"}).status == 0);
+  CHECK(run(host, {"cert", "revoke", "client/7", "--reason", "lost"}).status == 0);
+  CHECK(host.executed
+        == std::vector<std::string>{"step_of_cert rotate ca all", "step_of_cert retire force",
+                                    "step_of_cert issue admin /x",
+                                    "step_of_cert revoke client/7 lost"});
+  CHECK(run(host, {"cert", "issue", "--role", "node", "--out", "/x"}).status == 2);
+  CHECK(run(host, {"cert", "revoke"}).status == 2);
+}
+
 TEST_CASE("command line: all verbs print JSON where they print a text", "[unit][shell]") {
   scripted_host host;
   for (const auto& words :
@@ -132,6 +161,7 @@ TEST_CASE("command line: all verbs print JSON where they print a text", "[unit][
                                              {"actors", "view", "node/1/drive/1"},
                                              {"event", "list"},
                                              {"config", "show"},
+                                             {"cert", "list"},
                                              {"fsck", "--check"},
                                              {"messages"},
                                              {"errors"}}) {

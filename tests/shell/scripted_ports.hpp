@@ -51,6 +51,15 @@ public:
     return out;
   }
   std::vector<fsck_finding> findings;
+  std::vector<node_certificates> certificates(const get_certificates&) override {
+    certificate_report one;
+    one.own.serial.hex = "aa01";
+    return {{node_id{1}, one}, {node_id{2}, error{errc::unavailable, "no link"}}};
+  }
+  expected<void> revoke(const revoked_certificate& which) override {
+    calls.push_back("revoke " + which.serial.hex);
+    return {};
+  }
 
   expected<file_layout> layout(const std::string& path) override { return missing(path); }
   expected<inode_attributes> stat(const std::string& path) override { return missing(path); }
@@ -117,6 +126,30 @@ public:
     }
     return {};
   }
+  expected<plan> plan_cert_issue(const std::string&, const certificate_wish& wish) override {
+    return one("cert issue", std::string{to_string(wish.role)} + " " + wish.output);
+  }
+  expected<plan> plan_cert_rotate(const std::string&, const rotation_wish& wish) override {
+    return one("cert rotate", (wish.authority ? "ca" : "leafs") + std::string{" "}
+                                + (wish.which.empty() ? "all" : wish.which.front()));
+  }
+  expected<plan> plan_cert_retire(const std::string&, bool force) override {
+    return one("cert retire", force ? "force" : "");
+  }
+  expected<plan> plan_cert_revoke(const std::string&, const std::string& which,
+                                  const std::string& reason) override {
+    return one("cert revoke", which + " " + reason);
+  }
+  expected<std::vector<certificate_record>> certificates(const std::string&) override {
+    certificate_record ca;
+    ca.info.serial.hex = "ca";
+    certificate_record node;
+    node.info.serial.hex = "aa01";
+    node.info.who = {{}, peer_role::node, 1};
+    node.info.not_after = {std::int64_t{4'000'000'000} * 1'000'000'000};
+    node.current = true;
+    return std::vector<certificate_record>{ca, node};
+  }
   std::vector<mount_record> mounts(const std::string&) override { return {}; }
   std::vector<error> check_node_config(const std::string& path) override {
     return {
@@ -153,6 +186,10 @@ public:
     return c_->effective_config(n);
   }
   expected<fsck_report> check() override { return c_->check(); }
+  std::vector<node_certificates> certificates(const get_certificates& q) override {
+    return c_->certificates(q);
+  }
+  expected<void> revoke(const revoked_certificate& w) override { return c_->revoke(w); }
   expected<file_layout> layout(const std::string& p) override { return c_->layout(p); }
   expected<inode_attributes> stat(const std::string& p) override { return c_->stat(p); }
   expected<std::vector<listed_entry>> list(const std::string& p) override { return c_->list(p); }

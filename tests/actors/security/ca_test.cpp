@@ -109,7 +109,13 @@ TEST_CASE_METHOD(with_ca, "ca: files that cannot be used are refused by name", "
   }
   SECTION("key that others may read") {
     REQUIRE(::chmod(f.key.c_str(), 0640) == 0);
-    CHECK(load_error(f).id == trp::bad_certificate);
+    CHECK(load_error(f).id == trp::open_to_others);
+  }
+  SECTION("key in a directory that others may look into") {
+    REQUIRE(::chmod(path.c_str(), 0750) == 0);
+    auto e = load_error(f);
+    CHECK(e.id == trp::open_to_others);
+    CHECK(e.context == path + ": others may look into this directory; chmod 700 it");
   }
   SECTION("key of another certificate") {
     REQUIRE(ca->issue(peer_role::node, 4, at("m.crt"), at("m.key")));

@@ -74,7 +74,7 @@ credentials unchecked(const credential_files& files) {
   credentials c;
   c.certificate.reset(read(files.certificate, certificate));
   c.key.reset(read(files.key, key));
-  c.ca.reset(read(files.ca, certificate));
+  c.authorities = std::move(*load_authorities(files.ca));
   c.identity = *identity_of(*c.certificate);
   return c;
 }
@@ -150,7 +150,7 @@ TEST_CASE_METHOD(one_node, "transport: another cluster's CA is refused on both s
   CHECK(node->session_count() == 0);
   // A dialler that trusts us, but whose certificate another CA signed.
   auto own = other.member(peer_role::node, 3);
-  own.ca = std::move(cluster.member(peer_role::node, 3).ca);
+  own.authorities = std::move(cluster.member(peer_role::node, 3).authorities);
   rogue_peer rogue{loop, own, node->address()};
   rogue.handshake(); // in TLS 1.3 the dialler is done before the acceptor has judged
   CHECK_FALSE(rogue.receive());

@@ -249,7 +249,8 @@ private:
   };
   void accept() {
     auto p = std::make_shared<pair>();
-    p->left = accept_one(listener_.get());
+    bool no_descriptors = false;
+    p->left = accept_one(listener_.get(), no_descriptors);
     auto right = start_connect(target_);
     REQUIRE(right);
     p->right = std::move(*right);

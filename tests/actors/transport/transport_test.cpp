@@ -81,7 +81,7 @@ TEST_CASE_METHOD(two_nodes, "transport: 1 MiB goes both ways unchanged, clear or
                  "[actor][transport]") {
   bool encrypt = GENERATE(false, true);
   auto options = quick_options();
-  options.encrypt_data = encrypt;
+  options.encryption = encrypt ? backend_encryption::always : backend_encryption::never;
   member c{loop, cluster, peer_role::node, 3, options};
   c->open_link(to_b, b->address());
   serve_runs();
