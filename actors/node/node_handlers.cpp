@@ -1,5 +1,6 @@
 #include "actors/node/node_handlers.hpp"
 
+#include "actors/node/told_event.hpp"
 #include "actors/transport/event_limit_state.hpp"
 
 #include <caf/send.hpp>
@@ -76,21 +77,6 @@ expected<void> may_ask(const certified_identity& who, const cluster_request& req
   return {};
 }
 
-constexpr std::size_t told_fields_max = 16;
-constexpr std::size_t told_bytes_max = 512;
-
-/// An event that another process saw, with the name of who says so, no larger than it may be.
-bool trim(event_record& event, const certified_identity& from) {
-  if (event.name.empty() || event.name.size() > told_bytes_max
-      || event.fields.size() > told_fields_max)
-    return false;
-  for (auto& [key, value] : event.fields)
-    value.resize(std::min(value.size(), told_bytes_max));
-  event.fields["told_by"] = std::string{to_string(from.role)} + "/" + std::to_string(from.id);
-  event.severity = std::min(event.severity, event_severity::error);
-  return true;
-}
-
 void add_group_handlers(self_ptr self, dispatcher& messages) {
   messages.on_request<meta_request>(
     [self](const request_context&, meta_request&& x, responder<meta_request> respond) {
@@ -147,8 +133,9 @@ void add_node_handlers(self_ptr self, dispatcher& messages) {
   auto told = std::make_shared<event_limit_state>(200); // what others say must not drown our own
   messages.on_one_way<raise_event>([self, told](const request_context& context, raise_event&& x) {
     const auto& services = *self->state.services;
-    if (trim(x.event, context.peer) && told->tell("told", services.loop.now()))
-      services.raise(x.event.severity, x.event.name, std::move(x.event.fields));
+    auto event = told_event(std::move(x.event), context.peer);
+    if (event && told->tell("told", services.loop.now()))
+      services.raise(event->severity, event->name, std::move(event->fields));
   });
 }
 

@@ -4,6 +4,7 @@
 #include "actors/kit/holding_io.hpp"
 #include "actors/kit/log.hpp"
 #include "actors/kit/reactor_scheduler.hpp"
+#include "actors/node/descriptor_room.hpp"
 #include "actors/node/node_actor.hpp"
 #include "actors/security/certificates.hpp"
 #include "actors/transport/certificate_keeper.hpp"
@@ -72,13 +73,14 @@ int signal_descriptor() {
   return ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/// Every connection takes a descriptor or two: as many as this user may have.
-void raise_descriptor_limit() {
+/// Every connection takes a descriptor or two: as many as this user may have. @returns how many.
+std::uint64_t raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-    return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return 1024;
+  auto before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
 struct system_config : caf::actor_system_config {
@@ -116,7 +118,8 @@ int run_node(const std::string& config_path) {
     if (auto fine = check_private_directory(drive.directory);
         !fine && fine.error().id == trp::open_to_others)
       return refuse(fine.error()); // a missing one is for the drive's actor to tell
-  raise_descriptor_limit();
+  auto descriptors_max = raise_descriptor_limit();
+  bool few_descriptors = fit_descriptors(options.transport, descriptors_max);
   // From here on everything of the node's own goes through `files`.
   std::unique_ptr<hold_unsynced_env> held;
   if (options.hold_unsynced.enabled) {
@@ -164,6 +167,11 @@ int run_node(const std::string& config_path) {
   if (!apart)
     services.raise(event_severity::warn, "one_listener_for_all_roles",
                    {{"address", config->listen}, {"next", "set listen_clients in node.json"}});
+  if (few_descriptors)
+    services.raise(event_severity::warn, "few_descriptors",
+                   {{"limit", std::to_string(descriptors_max)},
+                    {"connections_max", std::to_string(options.transport.connections_max)},
+                    {"next", "raise the limit of open files (ulimit -n)"}});
   if (io_trouble.code != errc::none)
     services.raise(event_severity::warn, "no_io_uring", {{"why", io_trouble.context}});
   if (held)
