@@ -38,8 +38,8 @@ dispatcher::record_scope::~record_scope() {
   process_trace().record(record_);
 }
 
-void dispatcher::receive(std::uint16_t number, const request_context& context, byte_view body,
-                         shared_bytes bulk, coded_reply reply) {
+void dispatcher::receive(message_form form, std::uint16_t number, const request_context& context,
+                         byte_view body, shared_bytes bulk, coded_reply reply) {
   const auto* row = find_message(number);
   if (!row || row->answer[0] == '\0')
     return reply(0, error{errc::not_supported, "message " + std::to_string(number)});
@@ -47,6 +47,11 @@ void dispatcher::receive(std::uint16_t number, const request_context& context, b
     return reply(0, error{errc::permission_denied,
                           std::string{row->name} + " from a " + to_string(context.peer.role),
                           trp::role_not_allowed});
+  // A request that came as one-way would be worked on outside the window of its sender.
+  bool one_way = row->answer[0] == '-';
+  if (one_way != (form == message_form::one_way))
+    return reply(0, error{errc::not_supported,
+                          std::string{row->name} + (one_way ? " as a request" : " as one-way")});
   auto it = entries_.find(number);
   if (it == entries_.end())
     return reply(0, nobody(number));

@@ -22,6 +22,9 @@ struct request_context {
   bool local = false; ///< From this very process.
 };
 
+/// How a message came.
+enum class message_form : std::uint8_t { request, one_way };
+
 template <class T>
 using answer_callback = std::function<void(expected<answer_of<T>>)>;
 
@@ -108,10 +111,11 @@ public:
   }
 
   /// A message from another process. An error goes to `reply`: errc::permission_denied
-  /// (trp::role_not_allowed), errc::not_supported for an unknown number, errc::unavailable if
-  /// nobody handles it now, errc::corrupt if the body does not decode.
-  void receive(std::uint16_t number, const request_context& context, byte_view body,
-               shared_bytes bulk, coded_reply reply);
+  /// (trp::role_not_allowed), errc::not_supported for an unknown number or a message that does not
+  /// come in this form, errc::unavailable if nobody handles it now, errc::corrupt if the body does
+  /// not decode.
+  void receive(message_form form, std::uint16_t number, const request_context& context,
+               byte_view body, shared_bytes bulk, coded_reply reply);
 
   /// A request of this process to itself, without coding. Not from inside the handler of `T`.
   template <request_message T>

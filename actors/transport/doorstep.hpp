@@ -23,8 +23,11 @@ public:
   doorstep(const doorstep&) = delete;
   doorstep& operator=(const doorstep&) = delete;
 
+  /// Where it comes from, while it has not decided.
+  std::string host() const;
+
 private:
-  void look();
+  void look(std::uint32_t events);
   void decide(visitor who);
 
   channel_host& host_;

@@ -1,5 +1,6 @@
 #include "actors/transport/gate.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/epoll.h>
 
@@ -70,8 +71,9 @@ void gate::drop_oldest() {
     !doorsteps_.empty()
     && (ungreeted_.empty() || doorsteps_.begin()->first < ungreeted_.begin()->first);
   if (doorstep_older) {
+    auto who = "somebody at " + doorsteps_.begin()->second->host();
     doorsteps_.erase(doorsteps_.begin());
-    core_.tell_refusal("stranger_refused", "somebody", "listener " + address_,
+    core_.tell_refusal("stranger_refused", who, "listener " + address_,
                        {errc::busy, "too many connections that say nothing"});
   } else {
     auto oldest = ungreeted_.begin()->second;
@@ -99,7 +101,8 @@ void gate::arrived(std::uint64_t number, doorstep::visitor who) {
     sessions_.at(it->second)->adopt_data(std::move(who.fd));
   } else {
     bool data = who.what == doorstep::visitor::wish::data;
-    core_.tell_refusal("stranger_refused", "somebody", "listener " + address_,
+    auto host = who.fd ? peer_host(who.fd.get()) : done->host();
+    core_.tell_refusal("stranger_refused", "somebody at " + host, "listener " + address_,
                        {errc::permission_denied, data ? "data connection of no session"
                                                       : "neither TLS nor a data connection"});
   }
@@ -120,6 +123,34 @@ expected<void> gate::session_greeted(session& who) {
   tokens_.emplace(who.token(), who.number());
   sessions_.insert(std::move(node));
   return {};
+}
+
+void gate::session_holds_much() {
+  struct holder {
+    std::uint64_t bytes = 0;
+    std::shared_ptr<session> largest;
+  };
+  std::map<certificate_serial, holder> holders;
+  std::uint64_t sum = 0;
+  for (const auto& [number, s] : sessions_) {
+    auto held = s->held_bytes();
+    auto& h = holders[s->serial()];
+    sum += held;
+    h.bytes += held;
+    if (!h.largest || held > h.largest->held_bytes())
+      h.largest = s;
+  }
+  if (sum <= core_.options.held_bytes_max)
+    return;
+  auto most = std::max_element(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
+    return a.second.bytes < b.second.bytes;
+  });
+  auto who = most->second.largest;
+  core_.tell_refusal("held_too_much", who->name(), "listener " + address_,
+                     {errc::busy, std::to_string(most->second.bytes)
+                                    + " bytes with its certificate, " + std::to_string(sum)
+                                    + " of all"});
+  who->stop({errc::permission_denied, who->name() + " held too much"});
 }
 
 void gate::session_ended(session& who) {

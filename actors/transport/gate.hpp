@@ -35,6 +35,7 @@ private:
   /// Destroys it in the next turn: it may be on the stack now.
   void bury(std::shared_ptr<void> dead);
   expected<void> session_greeted(session& who) override;
+  void session_holds_much() override;
   void session_ended(session& who) override;
 
   transport_core& core_;

@@ -76,7 +76,7 @@ void link::renew_if_idle() {
 
 void link::dial() {
   core_.loop.cancel(timer_);
-  if (core_.health.isolated(peer_identity_, core_.loop.now()))
+  if (core_.health.isolated(health_subject::node(peer_identity_), core_.loop.now()))
     return dial_failed({errc::unavailable, name() + " is isolated: too many damaged frames"});
   state_ = state::dialling;
   renew_when_up_ = false;
@@ -401,7 +401,7 @@ void link::connection_damaged(const frame_header& header) {
 
 void link::count_damage() {
   log_event(event_severity::warn, "damaged_frame", {{"peer", name()}});
-  if (!core_.health.damaged(peer_identity_, core_.loop.now()))
+  if (!core_.health.damaged(health_subject::node(peer_identity_), core_.loop.now()))
     return;
   log_event(event_severity::error, "peer_isolated",
             {{"peer", name()}, {"isolation_ms", core_.options.isolation_ms}});
@@ -475,7 +475,7 @@ link_report link::report() const {
   r.round_trip_us = round_trip_ns_ / 1000;
   r.sent_bytes = sent_before_ + (connection_ ? connection_->sent_bytes() : 0);
   r.received_bytes = received_before_ + (connection_ ? connection_->received_bytes() : 0);
-  r.checksum_errors = core_.health.errors(peer_identity_);
+  r.checksum_errors = core_.health.errors(health_subject::node(peer_identity_));
   return r;
 }
 

@@ -30,11 +30,12 @@ session::~session() {
 
 std::string session::name() const {
   if (peer().role == peer_role::none)
-    return "somebody";
+    return "somebody at " + host_;
   return std::string{to_string(peer().role)} + "/" + std::to_string(peer().id);
 }
 
 void session::start(unique_fd fd) {
+  host_ = peer_host(fd.get());
   connection_ = connection::accept(core_.host, std::move(fd), *this);
   timer_ =
     core_.loop.call_after_ms(core_.options.handshake_timeout_ms, [this, weak = weak_from_this()] {
@@ -71,7 +72,7 @@ void session::connection_closed(const error& why) {
   else if (greeted_ && why.code == errc::permission_denied)
     core_.tell_refusal("session_closed", name(), "session", why);
   else if (greeted_)
-    log_event(event_severity::info, "session_ended", {{"peer", name()}, {"why", why}});
+    core_.tell(event_severity::info, "session_ended", name(), "session", why);
   owner_.session_ended(*this);
 }
 
@@ -81,12 +82,13 @@ void session::take_hello(const received_frame& frame) {
                 : expected<hello>{error{errc::corrupt, "no hello"}};
   if (!from)
     return connection_->close({errc::corrupt, name() + " does not say hello"});
+  subject_ = health_subject::of(trusted_.info, host_, from->process);
   auto verdict = judge_hello(*from, peer(), core_.self, core_.options, connection_->local());
   auto keys = connection_->keys();
   if (!verdict.refused)
     if (auto believed = core_.check(trusted_); !believed)
       verdict.refused = believed.error();
-  if (!verdict.refused && core_.health.isolated(peer(), core_.loop.now()))
+  if (!verdict.refused && core_.health.isolated(subject_, core_.loop.now()))
     verdict.refused = error{errc::unavailable, "isolated: too many damaged frames"};
   if (!verdict.refused && !keys)
     verdict.refused = keys.error();
@@ -137,7 +139,10 @@ void session::connection_received(received_frame& frame) {
       return; // refused, and it does not know yet
     return take_hello(frame);
   }
-  core_.see_epoch(snapshot_epoch{frame.header.epoch});
+  // What a client says to have seen is no reason to go ahead: it could be anything, and would
+  // spread from node to node.
+  if (peer().role == peer_role::node)
+    core_.see_epoch(snapshot_epoch{frame.header.epoch});
   switch (frame.header.kind) {
   case frame_kind::request: return take_request(frame);
   case frame_kind::one_way: return take_one_way(frame);
@@ -164,30 +169,48 @@ request_context session::context_of(const received_frame& frame) const {
 }
 
 void session::take_request(received_frame& frame) {
-  auto cost = frame_header_bytes + frame.header.payload_bytes() + frame.header.answer_bytes;
+  request_cost cost{frame_header_bytes + frame.header.payload_bytes(), frame.header.answer_bytes};
+  auto both = cost.arrived + cost.answer;
   if ((in_flight_count_ > 0
-       && in_flight_bytes_ + cost > window_slack * core_.options.request_window_bytes)
+       && in_flight_bytes_ + both > window_slack * core_.options.request_window_bytes)
       || in_flight_count_ >= window_slack * core_.options.requests_max)
     return stop({errc::permission_denied, name() + " sent more than its window"});
-  in_flight_bytes_ += cost;
+  in_flight_bytes_ += both;
+  in_work_bytes_ += cost.arrived;
   ++in_flight_count_;
   auto context = context_of(frame);
   core_.messages.receive(
-    frame.header.message, context, frame.body, std::move(frame.bulk),
+    message_form::request, frame.header.message, context, frame.body, std::move(frame.bulk),
     [weak = weak_from_this(), id = frame.header.request, cost, trace = context.trace,
      asked = frame.header.message](std::uint16_t message, expected<wire_message> what) {
       if (auto self = weak.lock(); self && !what && what.error().id == trp::role_not_allowed)
         self->core_.tell_refusal("message_refused", self->name(), name_of_message(asked),
                                  what.error());
-      if (auto self = weak.lock())
-        self->answer(id, cost, trace, message, std::move(what));
+      if (auto self = weak.lock()) {
+        self->answered(cost);
+        self->answer(id, trace, message, std::move(what));
+      }
     });
+  look_at_held();
 }
 
-void session::answer(std::uint64_t request, std::uint64_t cost, trace_context trace,
-                     std::uint16_t message, expected<wire_message> what) {
-  in_flight_bytes_ -= cost;
+void session::answered(const request_cost& cost) {
+  in_flight_bytes_ -= cost.arrived + cost.answer;
+  in_work_bytes_ -= cost.arrived;
   --in_flight_count_;
+}
+
+std::uint64_t session::held_bytes() const {
+  return in_work_bytes_ + (connection_ ? connection_->unsent_bytes() : 0);
+}
+
+void session::look_at_held() {
+  if (connection_ && held_bytes() > core_.options.held_bytes_passed_over)
+    owner_.session_holds_much();
+}
+
+void session::answer(std::uint64_t request, trace_context trace, std::uint16_t message,
+                     expected<wire_message> what) {
   if (!connection_)
     return;
   frame_header header;
@@ -209,12 +232,14 @@ void session::answer(std::uint64_t request, std::uint64_t cost, trace_context tr
     connection_->send(header, wire_encode(refusal{what.error()}).body, {});
   }
   if (connection_->unsent_bytes() > core_.options.unsent_bytes_max)
-    stop({errc::unavailable, name() + " does not read its answers"});
+    return stop({errc::unavailable, name() + " does not read its answers"});
+  look_at_held();
 }
 
 void session::take_one_way(received_frame& frame) {
   one_way_taken_ += frame_header_bytes + frame.header.payload_bytes();
-  core_.messages.receive(frame.header.message, context_of(frame), frame.body, std::move(frame.bulk),
+  core_.messages.receive(message_form::one_way, frame.header.message, context_of(frame), frame.body,
+                         std::move(frame.bulk),
                          [this, weak = weak_from_this(), number = frame.header.message](
                            std::uint16_t, expected<wire_message> what) {
                            auto keep = weak.lock();
@@ -234,24 +259,23 @@ void session::take_one_way(received_frame& frame) {
 
 void session::connection_damaged(const frame_header& header) {
   auto keep = shared_from_this();
-  if (greeted_ && header.kind == frame_kind::request) {
-    ++in_flight_count_; // `answer` takes it back
-    answer(header.request, 0, {trace_id{header.trace}, header.span}, 0,
+  if (!greeted_) // counted against nobody: whether it is believed is not known yet
+    return stop({errc::corrupt, "the hello of " + name() + " was damaged"});
+  if (header.kind == frame_kind::request)
+    answer(header.request, {trace_id{header.trace}, header.span}, 0,
            error{errc::corrupt, "the request arrived damaged"});
-  }
   if (header.kind == frame_kind::one_way)
     one_way_taken_ += frame_header_bytes + header.payload_bytes();
   count_damage();
 }
 
 void session::count_damage() {
-  if (peer().role == peer_role::none)
+  error why{errc::corrupt, "frame that was damaged on its way"};
+  core_.tell(event_severity::warn, "damaged_frame", name(), "from " + host_, why);
+  if (!core_.health.damaged(subject_, core_.loop.now()))
     return;
-  log_event(event_severity::warn, "damaged_frame", {{"peer", name()}});
-  if (!core_.health.damaged(peer(), core_.loop.now()))
-    return;
-  log_event(event_severity::error, "peer_isolated",
-            {{"peer", name()}, {"isolation_ms", core_.options.isolation_ms}});
+  core_.tell(event_severity::error, "peer_isolated", name(), "from " + host_,
+             {errc::corrupt, "for " + std::to_string(core_.options.isolation_ms) + " ms"});
   stop({errc::unavailable, name() + " is isolated: too many damaged frames"});
 }
 
@@ -264,7 +288,7 @@ link_report session::report() const {
     r.sent_bytes = connection_->sent_bytes();
     r.received_bytes = connection_->received_bytes();
   }
-  r.checksum_errors = core_.health.errors(peer());
+  r.checksum_errors = core_.health.errors(subject_);
   return r;
 }
 

@@ -12,6 +12,8 @@ class session_owner {
 public:
   /// The peer said hello. @returns an error to refuse it (wrong role, no room).
   virtual expected<void> session_greeted(session& who) = 0;
+  /// It holds more than `held_bytes_passed_over`. May stop it, or another one.
+  virtual void session_holds_much() = 0;
   /// Nothing more comes from it; drop it, but not inside this call.
   virtual void session_ended(session& who) = 0;
 
@@ -41,20 +43,30 @@ public:
   const certificate_info& certificate() const { return trusted_.info; }
   const certificate_serial& serial() const { return trusted_.info.serial; }
   session_token token() const { return token_; }
+  /// "client/1", "somebody at 10.0.0.7".
+  std::string name() const;
   link_report report() const;
   /// Unanswered requests with the answers set aside for them.
   std::uint64_t in_flight_bytes() const { return in_flight_bytes_; }
+  /// Memory that it takes here: requests in work, answers that it does not read.
+  std::uint64_t held_bytes() const;
 
 private:
+  /// Of one request in its session's window.
+  struct request_cost {
+    std::uint64_t arrived = 0;
+    std::uint64_t answer = 0; ///< Set aside for it.
+  };
   void take_hello(const received_frame& frame);
   void take_request(received_frame& frame);
   void take_one_way(received_frame& frame);
-  void answer(std::uint64_t request, std::uint64_t cost, trace_context trace, std::uint16_t message,
+  void answered(const request_cost& cost);
+  void answer(std::uint64_t request, trace_context trace, std::uint16_t message,
               expected<wire_message> what);
+  void look_at_held();
   request_context context_of(const received_frame& frame) const;
   void check_alive();
   void count_damage();
-  std::string name() const;
 
   // connection_owner
   void connection_opened(trusted_peer peer) override;
@@ -69,6 +81,8 @@ private:
   std::shared_ptr<connection> connection_;
   trusted_peer trusted_;
   incarnation peer_process_;
+  std::string host_;       ///< Where it comes from.
+  health_subject subject_; ///< Against whom its damage counts; known with the hello.
   session_token token_;
   bool greeted_ = false;
   bool refused_ = false; ///< It was told why.
@@ -77,6 +91,7 @@ private:
   std::uint64_t heard_bytes_ = 0;
   std::uint32_t quiet_beats_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
+  std::uint64_t in_work_bytes_ = 0; ///< Of those, what arrived.
   std::uint32_t in_flight_count_ = 0;
   std::uint64_t one_way_taken_ = 0;
   std::uint64_t one_way_credited_ = 0;

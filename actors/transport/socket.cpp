@@ -135,6 +135,20 @@ unique_fd accept_one(int listener, bool& no_descriptors) {
   return fd;
 }
 
+std::string peer_host(int fd) {
+  socket_address x;
+  x.length = sizeof(x.storage);
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&x.storage), &x.length) != 0)
+    return "?";
+  char text[INET6_ADDRSTRLEN] = "?";
+  if (x.storage.ss_family == AF_INET)
+    ::inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(&x.storage)->sin_addr, text, sizeof(text));
+  else if (x.storage.ss_family == AF_INET6)
+    ::inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6*>(&x.storage)->sin6_addr, text,
+                sizeof(text));
+  return text;
+}
+
 bool is_local_connection(int fd) {
   socket_address here;
   socket_address there;

@@ -38,6 +38,9 @@ expected<void> connect_outcome(int fd, const std::string& address);
 /// Takes one waiting connection; an empty one if none waits. `no_descriptors` is set if one waits
 /// for which the process or the machine has no descriptor.
 unique_fd accept_one(int listener, bool& no_descriptors);
+/// Where the other end of a connected socket is, without its port: "10.0.0.7", "::1"; "?" if that
+/// is not known any more.
+std::string peer_host(int fd);
 /// True if both ends of a connected socket have the same address: the peer is on this machine, or
 /// something on this machine forwards.
 bool is_local_connection(int fd);

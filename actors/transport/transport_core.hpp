@@ -43,7 +43,7 @@ public:
   channel_host host;
   peer_health_state health;
   peer_trust trust;
-  event_limit_state refusals;
+  event_limit_state floods;
   dispatcher messages;
   /// Called before a message that carries a higher epoch than ever seen is handled (hazards F10).
   std::function<void(snapshot_epoch)> on_newer_epoch;
@@ -60,12 +60,17 @@ public:
 
   /// Whether a peer is believed now.
   expected<void> check(trusted_peer& peer) const { return trust.check(peer, loop.time().wall()); }
-  /// Tells of a peer that was refused something, unless there were many of the kind just now.
+  /// Tells of something that others can make happen, unless there were many of the kind just now.
+  void tell(event_severity severity, const char* event, const std::string& peer,
+            const std::string& what, const error& why) {
+    if (auto left_out = floods.tell(event, loop.now()))
+      log_event(severity, event,
+                {{"peer", peer}, {"what", what}, {"why", why}, {"left_out_before", *left_out}});
+  }
+  /// Tells of a peer that was refused something.
   void tell_refusal(const char* event, const std::string& peer, const std::string& what,
                     const error& why) {
-    if (auto left_out = refusals.tell(event, loop.now()))
-      log_event(event_severity::warn, event,
-                {{"peer", peer}, {"what", what}, {"why", why}, {"left_out_before", *left_out}});
+    tell(event_severity::warn, event, peer, what, why);
   }
 
 private:

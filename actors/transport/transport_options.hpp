@@ -44,9 +44,15 @@ struct transport_options {
   std::uint32_t connections_max = 1024;    ///< Authenticated ones, per listener.
   std::uint32_t connections_per_certificate_max = 256; ///< Of those, with the same certificate.
 
+  /// What the peers of one listener may hold here together: requests in work, answers that they do
+  /// not read. Above it the largest holder's largest session goes.
+  std::uint64_t held_bytes_max = 1 << 30;
+  std::uint32_t held_bytes_passed_over = 1 << 20; ///< Nobody looks at a session that holds less.
+
   std::uint32_t checksum_errors_max = 8; ///< Of one peer within the window; more isolate it.
   std::uint32_t checksum_window_ms = 60'000;
   std::uint32_t isolation_ms = 60'000;
+  std::uint32_t damaged_clients_max = 1024; ///< Whose damage is remembered.
 };
 
 /// Protocol versions that this program speaks: N-1 to N, once there is a released N-1.

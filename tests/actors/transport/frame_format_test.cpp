@@ -176,8 +176,8 @@ TEST_CASE("peer_health: more damage than allowed within the window isolates for 
   o.checksum_window_ms = 1000;
   o.isolation_ms = 5000;
   peer_health_state health{o};
-  certified_identity a{{}, peer_role::node, 1};
-  certified_identity b{{}, peer_role::node, 2};
+  auto a = health_subject::node({{}, peer_role::node, 1});
+  auto b = health_subject::node({{}, peer_role::node, 2});
   auto at = [](std::uint64_t ms) { return boot_time{ms * 1'000'000}; };
   CHECK_FALSE(health.damaged(a, at(0)));
   CHECK_FALSE(health.damaged(a, at(100)));
@@ -190,4 +190,35 @@ TEST_CASE("peer_health: more damage than allowed within the window isolates for 
   CHECK(health.errors(a) == 4);
   CHECK(health.errors(b) == 0);
   CHECK_FALSE(health.damaged(a, at(6070))); // starts anew
+}
+
+TEST_CASE("peer_health: nodes are counted by identity, others by process, and those are forgotten",
+          "[unit][peer_health]") {
+  transport_options o;
+  o.checksum_errors_max = 0;
+  o.damaged_clients_max = 3;
+  peer_health_state health{o};
+  certificate_info shown;
+  shown.serial.hex = "aa";
+  shown.who = {{}, peer_role::node, 1};
+  auto node = health_subject::of(shown, "10.0.0.1", incarnation{5});
+  CHECK(node == health_subject::node(shown.who));
+  shown.who = {{}, peer_role::client, 1};
+  auto client = [&](std::uint64_t process, const char* host = "10.0.0.1") {
+    return health_subject::of(shown, host, incarnation{process});
+  };
+  auto at = [](std::uint64_t ms) { return boot_time{ms * 1'000'000}; };
+  CHECK(health.damaged(node, at(1)));
+  CHECK(health.damaged(client(1), at(1)));
+  CHECK(health.isolated(client(1), at(2)));
+  CHECK_FALSE(health.isolated(client(2), at(2)));
+  CHECK_FALSE(health.isolated(client(1, "10.0.0.2"), at(2)));
+  for (std::uint64_t i = 2; i < 100; ++i) {
+    CHECK(health.damaged(client(i), at(i)));
+    CHECK(health.isolated(client(i), at(i)));
+  }
+  CHECK(health.size() == 4);
+  CHECK(health.isolated(node, at(100)));
+  CHECK_FALSE(health.isolated(client(1), at(100)));
+  CHECK(health.isolated(client(99), at(100)));
 }

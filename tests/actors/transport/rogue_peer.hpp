@@ -4,6 +4,8 @@
 #include "storage/base/wire.hpp"
 #include "tests/actors/transport/transport_fixture.hpp"
 
+#include <openssl/ssl.h>
+
 #include <thread>
 
 namespace troupe::test {
@@ -12,8 +14,12 @@ namespace troupe::test {
 /// Blocks by turning the reactor of the other side.
 class rogue_peer {
 public:
-  rogue_peer(reactor& loop, const credentials& own, const std::string& address)
+  /// @param between  shown with its own certificate: who signed that.
+  rogue_peer(reactor& loop, const credentials& own, const std::string& address,
+             X509* between = nullptr)
     : loop_(loop), context_(std::move(*tls_context::make(own))) {
+    if (between)
+      REQUIRE(::SSL_CTX_add1_chain_cert(context_.get(), between) == 1);
     auto fd = start_connect(address);
     REQUIRE(fd);
     fd_ = std::move(*fd);
