@@ -2,8 +2,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 using namespace troupe;
 
@@ -54,11 +58,65 @@ TEST_CASE("catalogue: every row is complete, every answer is a row", "[unit][cat
   CHECK(find_message(65535) == nullptr);
 }
 
-TEST_CASE("catalogue: only nodes speak consensus, clients do not administrate",
-          "[unit][catalogue]") {
-  auto senders = find_message(message_number<consensus_parcel>)->senders;
-  CHECK(senders.has(peer_role::node));
-  CHECK_FALSE(senders.has(peer_role::client));
-  CHECK_FALSE(senders.has(peer_role::admin));
-  CHECK_FALSE(find_message(message_number<admin_request>)->senders.has(peer_role::client));
+namespace {
+
+constexpr std::uint8_t nodes = 1;
+constexpr std::uint8_t clients = 2;
+constexpr std::uint8_t admins = 4;
+constexpr std::uint8_t everybody = nodes | clients | admins;
+
+/// Who may ask each kind of a request, by `senders_of`, in the order of the variant.
+template <class Request, std::size_t... I>
+std::vector<std::uint8_t> senders_of_each(std::index_sequence<I...>) {
+  return {senders_of(Request{std::in_place_index<I>}).bits...};
+}
+template <class Request>
+std::vector<std::uint8_t> senders_of_each() {
+  return senders_of_each<Request>(std::make_index_sequence<std::variant_size_v<Request>>{});
+}
+
+} // namespace
+
+TEST_CASE("catalogue: who may send what, message by message", "[unit][catalogue]") {
+  // A new message fails here until somebody has thought about who may send it.
+  const std::map<std::string, std::uint8_t> senders = {
+    {"store_run", everybody},
+    {"read_run", everybody},
+    {"free_runs", everybody},
+    {"abandon_write", everybody},
+    {"get_drive_report", everybody},
+    {"meta_request", everybody},
+    {"consensus_parcel", nodes},
+    {"pull_state", nodes},
+    {"cluster_request", everybody},
+    {"get_cluster_view", everybody},
+    {"get_cluster_config", nodes | admins},
+    {"admin_request", admins},
+    {"raise_event", everybody},
+  };
+  std::size_t asked = 0;
+  for (const auto& row : message_catalogue()) {
+    INFO(row.name);
+    if (row.answer[0] == '\0') {
+      CHECK(row.senders.bits == 0);
+      continue;
+    }
+    ++asked;
+    REQUIRE(senders.count(row.name) == 1);
+    CHECK(int{row.senders.bits} == int{senders.at(row.name)});
+  }
+  CHECK(asked == senders.size());
+}
+
+TEST_CASE("catalogue: what everybody may send is told apart by what it asks", "[unit][catalogue]") {
+  CHECK(senders_of_each<cluster_request>()
+        == std::vector<std::uint8_t>{
+          nodes,     // register_node
+          nodes,     // renew_node_lease
+          everybody, // admit_client
+          nodes,     // set_drive_state
+          admins,    // revoke_certificate
+        });
+  auto verbs = senders_of_each<admin_request>();
+  CHECK(verbs == std::vector<std::uint8_t>(verbs.size(), admins));
 }
