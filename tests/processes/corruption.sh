@@ -91,7 +91,7 @@ print(a["units"][0]["drive"], next(u["drive"] for u in b["units"][:b["data_units
 down
 cut_dir=$(corrupt drive "$cut") && gone_dir=$(corrupt drive "$gone") || fail "no such drives"
 truncate -s $(($(stat -c %s "$cut_dir/blocks") / 3)) "$cut_dir/blocks"
-rm -rf "$gone_dir" && mkdir "$gone_dir"
+rm -rf "$gone_dir" && mkdir -m 700 "$gone_dir"
 say "cut short: ${cut_dir#"$dir"/}; deleted and made again: ${gone_dir#"$dir"/}"
 up
 expect "right data without the two drives" digests_are_right
